@@ -62,8 +62,7 @@ def _objects(path: Path) -> DataError:
 
 def _unreadable(path: Path, reason: str) -> DataError:
     return DataError(
-        f"load({str(path)!r}): a file written by numpy.savez wanted, it cannot be read ({reason}). "
-        "Write it again."
+        f"load({str(path)!r}): a file written by numpy.savez wanted, it cannot be read ({reason}). Write it again."
     )
 
 

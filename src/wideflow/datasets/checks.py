@@ -17,9 +17,7 @@ def check_test_pair(where: str, x: np.ndarray, x_test: np.ndarray | None, y_test
     """Check that test features and targets come together and that test rows look like training rows."""
     if (x_test is None) != (y_test is None):
         missing = "x_test" if x_test is None else "y_test"
-        raise DataError(
-            f"{where}: x_test and y_test belong together, got only one. Add {missing} or drop both."
-        )
+        raise DataError(f"{where}: x_test and y_test belong together, got only one. Add {missing} or drop both.")
     if x_test is not None and x_test.shape[1:] != x.shape[1:]:
         raise DataError(
             f"{where}: training and test rows must have one shape, got {x.shape[1:]} and {x_test.shape[1:]}. "
@@ -39,16 +37,12 @@ def _check_shapes(where: str, x: np.ndarray, y: np.ndarray) -> None:
             f"got {len(x)} and {len(y)}. Remove the rows that lack a partner."
         )
     if x.size == 0:
-        raise DataError(
-            f"{where}: at least one row and one feature wanted, got shape {x.shape}. Check the file."
-        )
+        raise DataError(f"{where}: at least one row and one feature wanted, got shape {x.shape}. Check the file.")
 
 
 def _check_types(where: str, x: np.ndarray, y: np.ndarray) -> None:
     if x.dtype.kind not in "buif":
-        raise DataError(
-            f"{where}: features must be real numbers, got dtype {x.dtype}. Convert with x.astype(float)."
-        )
+        raise DataError(f"{where}: features must be real numbers, got dtype {x.dtype}. Convert with x.astype(float).")
     if y.dtype.kind not in "buifU":
         raise DataError(
             f"{where}: targets must be real numbers or text labels, got dtype {y.dtype}. "
@@ -82,9 +76,7 @@ def column_name(column: int, names: tuple[str, ...]) -> str:
 def _rows(rows: np.ndarray) -> str:
     found = np.unique(rows)
     noun = "row" if len(found) == 1 else "rows"
-    return (
-        f"{len(found)} bad {noun}, counted from 0: {listed(found)}. Remove these rows or fill in the values."
-    )
+    return f"{len(found)} bad {noun}, counted from 0: {listed(found)}. Remove these rows or fill in the values."
 
 
 def check_whole(where: str, argument: str, value: object, least: int) -> None:

@@ -80,10 +80,6 @@ def _duplicate_notes(x_train: np.ndarray, x_test: np.ndarray) -> tuple[str, ...]
     seen = {row.tobytes() for row in x_train + 0.0}  # + 0.0: minus zero equals zero
     repeated = len(x_train) - len(seen)
     shared = sum(row.tobytes() in seen for row in x_test + 0.0)
-    notes = (
-        [f"{repeated} of {len(x_train)} training rows repeat the features of an earlier one"]
-        if repeated
-        else []
-    )
+    notes = [f"{repeated} of {len(x_train)} training rows repeat the features of an earlier one"] if repeated else []
     notes += [f"{shared} of {len(x_test)} test rows have the features of a training row"] if shared else []
     return tuple(notes)

@@ -57,9 +57,7 @@ def download(name: str, source: Source) -> Dataset:
         from sklearn.datasets import fetch_openml
 
         parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
-        rows, labels = fetch_openml(
-            source.name, version=source.version, return_X_y=True, as_frame=False, parser=parser
-        )
+        rows, labels = fetch_openml(source.name, version=source.version, return_X_y=True, as_frame=False, parser=parser)
     except (
         ImportError,
         OSError,

@@ -32,9 +32,7 @@ def class_pair(dataset: Dataset, classes: Sequence[Label] | None) -> tuple[Label
             f"{_present(dataset, values, counts)} Choose two of them."
         )
     if first == second:
-        raise DataError(
-            f"binary(classes={tuple(classes)!r}): two different classes wanted, got one twice. Change one."
-        )
+        raise DataError(f"binary(classes={tuple(classes)!r}): two different classes wanted, got one twice. Change one.")
     return first, second
 
 

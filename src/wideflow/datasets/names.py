@@ -29,9 +29,7 @@ def load(name: str | PathLike[str], target: str | None = None, split: str | None
     """
     text = str(name)
     if target is not None and not text.lower().endswith(".csv"):
-        raise DataError(
-            f"load({text!r}, target={target!r}): a target column is for csv files only. Leave target out."
-        )
+        raise DataError(f"load({text!r}, target={target!r}): a target column is for csv files only. Leave target out.")
     found = read_csv(Path(text).expanduser(), target) if text.lower().endswith(".csv") else _load(text)
     return found if split is None else found.with_split(split)
 

@@ -69,6 +69,4 @@ def _label_notes(y: np.ndarray) -> tuple[str, ...]:
     values = np.unique(y)
     if is_continuous(y, values) or len(values) > 10 or np.any(values != np.round(values)):
         return ()
-    return (
-        f"the target has only {len(values)} distinct whole values: perhaps class labels, for binary(...)",
-    )
+    return (f"the target has only {len(values)} distinct whole values: perhaps class labels, for binary(...)",)

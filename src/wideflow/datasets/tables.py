@@ -77,9 +77,7 @@ def _numbered_rows(path: Path) -> list[tuple[int, list[str]]]:
         reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text))
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _bad(
-            path, f"text in UTF-8 wanted, it cannot be read ({error})", "Save it again as csv"
-        ) from error
+        raise _bad(path, f"text in UTF-8 wanted, it cannot be read ({error})", "Save it again as csv") from error
     return [(line, row) for line, row in rows if any(row)]
 
 
@@ -129,14 +127,10 @@ def _target_column(sheet: Sheet, target: str | None) -> int:
         found = [i for i, name in enumerate(sheet.header) if name == target]
         if not found:
             columns = listed(map(repr, sheet.header), 20) or "none, the file has no header"
-            raise _bad(
-                sheet.path, f"column target={target!r} wanted, columns are {columns}", "Name one of them"
-            )
+            raise _bad(sheet.path, f"column target={target!r} wanted, columns are {columns}", "Name one of them")
     if len(found) > 1:
         columns = ", ".join(repr(sheet.header[i]) for i in found)
-        raise _bad(
-            sheet.path, f"one target column wanted, got {columns}", "Choose with target=..., or rename"
-        )
+        raise _bad(sheet.path, f"one target column wanted, got {columns}", "Choose with target=..., or rename")
     return found[0] if found else sheet.width - 1
 
 

@@ -69,9 +69,7 @@ def _folder(collection: str) -> Path:
 def _unknown(name: str, collection: str, member: str, known: list[str]) -> DataError:
     near = [f"{collection}/{match}" for match in get_close_matches(member, known, cutoff=0.4)]
     hint = f"Nearest: {', '.join(near)}. " if near else ""
-    return DataError(
-        f"load({name!r}): no such table. {hint}{collection} has: {listed(known, 200)}. Use one of them."
-    )
+    return DataError(f"load({name!r}): no such table. {hint}{collection} has: {listed(known, 200)}. Use one of them.")
 
 
 def _notes(folder: Path, member: str) -> tuple[str, ...]:

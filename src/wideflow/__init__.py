@@ -1,0 +1,75 @@
+"""wideflow: how wide neural networks train, before and without training them.
+
+Every name is imported when it is first asked for, so that `import wideflow` and `wideflow --help` load no JAX.
+The parts are names like any other: `wf.nn`, `wf.datasets`, `wf.kernels`, … after `import wideflow as wf`.
+
+>>> import wideflow as wf
+>>> wf.nn.Serial(wf.nn.Dense(256), wf.nn.Erf(), wf.nn.Dense(1))
+Serial(Dense(256), Erf(), Dense(1))
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what __getattr__ finds, for type checkers and editors
+    from . import compare as compare
+    from . import datasets as datasets
+    from . import duals as duals
+    from . import dynamics as dynamics
+    from . import finite as finite
+    from . import kernels as kernels
+    from . import nn as nn
+    from . import report as report
+    from .dynamics import Ensemble as Ensemble
+    from .dynamics import GradientDescent as GradientDescent
+    from .dynamics import GradientFlow as GradientFlow
+    from .dynamics import Trajectory as Trajectory
+    from .dynamics import max_learning_rate as max_learning_rate
+    from .kernels import Kernel as Kernel
+    from .kernels import gram as gram
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Ensemble",
+    "GradientDescent",
+    "GradientFlow",
+    "Kernel",
+    "Trajectory",
+    "datasets",
+    "duals",
+    "dynamics",
+    "finite",
+    "gram",
+    "kernels",
+    "max_learning_rate",
+    "nn",
+]
+_PARTS = ("compare", "datasets", "duals", "dynamics", "finite", "kernels", "nn", "report")
+_PART_OF = {
+    "Ensemble": "dynamics",
+    "GradientDescent": "dynamics",
+    "GradientFlow": "dynamics",
+    "Kernel": "kernels",
+    "Trajectory": "dynamics",
+    "gram": "kernels",
+    "max_learning_rate": "dynamics",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _PARTS:
+        return import_module(f".{name}", __name__)
+    if name not in _PART_OF:
+        import difflib  # only for the message: 20 ms
+
+        close = difflib.get_close_matches(name, (*_PARTS, *_PART_OF), n=1)
+        nearest = f"; did you mean {close[0]}?" if close else ""
+        raise AttributeError(f"module 'wideflow' has no attribute {name!r}{nearest}")
+    value = getattr(import_module(f".{_PART_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,0 +1,98 @@
+"""Kernel matrices of any size, computed in tiles."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from .batch import checked_pair
+from .kernel import Kernels
+from .progress import Progress
+from .store import TileStore
+
+_TILE_BYTES = 64 * 2**20  # one float array of a tile's result; a recursion holds about ten at once
+_LIVE_ARRAYS = 10
+
+
+@runtime_checkable
+class KernelLike(Protocol):
+    """Anything that is called like `Kernel`."""
+
+    def __call__(self, x1: Any, x2: Any = None) -> Kernels:
+        """Both kernels between two batches."""
+        ...
+
+
+def gram(
+    kernel: KernelLike,
+    x1: Any,
+    x2: Any = None,
+    get: Literal["ntk", "nngp"] = "ntk",
+    out: str | Path | None = None,
+    progress: bool = False,
+    tile: int | None = None,
+) -> np.ndarray:
+    """The kernel matrix `[n1, n2, *pixels]` as a NumPy array, computed in tiles of bounded memory.
+
+    Where `x2` is None the matrix is symmetric: one triangle is computed, the other mirrored. `tile` is the number of
+    rows and columns of a tile (any number; a remainder is fine); by default it is chosen so that a tile's work stays
+    near 64 MiB. Values do not depend on the tiling beyond the rounding of the matrix product of the inputs.
+
+    `out`: a path; the matrix is written there (`.npy`, memory-mapped) and a run that was killed goes on where it
+    stopped. `progress`: print tiles done and the time left to standard error.
+
+    Errors: those of the kernel, before any tile is computed; ValueError for `get` or `tile`, and where `out` holds
+    the tiles of another matrix.
+    """
+    if get not in ("ntk", "nngp"):
+        raise ValueError(f'gram: get must be "ntk" or "nngp", got {get!r}')
+    if tile is not None and tile < 1:
+        raise ValueError(f"gram: a tile must have at least one row, got tile={tile}")
+    x1, x2 = checked_pair(x1, x2)
+    x1, x2 = np.asarray(x1), None if x2 is None else np.asarray(x2)
+    shape = (len(x1), len(x1) if x2 is None else len(x2), *_pixels(kernel, x1, get))
+    tile = tile or _tile_size(shape, x1.dtype.itemsize)
+    store = TileStore.open(shape, x1.dtype, tile, out, key=(repr(kernel), get, x1, x2))
+    tiles = [t for t in _tiles(shape, tile, symmetric=x2 is None) if t not in store.done]
+    with Progress(len(tiles), "tiles", enabled=progress) as bar:
+        for i, j in tiles:
+            store.write((i, j), _tile(kernel, x1, x2, get, i, j, tile), mirror=x2 is None and i != j)
+            bar.advance()
+    return store.finish()
+
+
+def _tile(kernel: KernelLike, x1: np.ndarray, x2: np.ndarray | None, get: str, i: int, j: int, tile: int) -> np.ndarray:
+    """One tile; its rows and columns are padded to full size so that every tile has one shape and compiles once."""
+    rows, n1 = _padded(x1, i, tile)
+    if x2 is None and i == j:
+        return np.asarray(getattr(kernel(rows), get))[:n1, :n1]
+    columns, n2 = _padded(x1 if x2 is None else x2, j, tile)
+    return np.asarray(getattr(kernel(rows, columns), get))[:n1, :n2]
+
+
+def _padded(x: np.ndarray, index: int, tile: int) -> tuple[np.ndarray, int]:
+    part = x[index * tile : (index + 1) * tile]
+    if len(part) == tile or len(x) < tile:
+        return part, len(part)
+    filler = np.broadcast_to(part[-1:], (tile - len(part), *part.shape[1:]))
+    return np.concatenate([part, filler]), len(part)
+
+
+def _tiles(shape: tuple[int, ...], tile: int, symmetric: bool) -> Iterator[tuple[int, int]]:
+    rows, columns = (-(-n // tile) for n in shape[:2])
+    for i in range(rows):
+        for j in range(i if symmetric else 0, columns):
+            yield i, j
+
+
+def _tile_size(shape: tuple[int, ...], itemsize: int) -> int:
+    entry = itemsize * int(np.prod(shape[2:], dtype=np.int64)) * _LIVE_ARRAYS
+    return max(1, min(int((_TILE_BYTES / entry) ** 0.5), max(shape[:2])))
+
+
+def _pixels(kernel: KernelLike, x: np.ndarray, get: str) -> tuple[int, ...]:
+    """The pixel axes of the kernel's result, from one entry; vectors have none."""
+    if x.ndim == 2:
+        return ()
+    return getattr(kernel(x[:1]), get).shape[2:]

@@ -1,0 +1,77 @@
+"""The base of every nonlinearity: one scalar function and its Gaussian expectations."""
+
+from typing import Any
+
+from jax import Array
+from jaxtyping import Float, PRNGKeyArray
+
+from ..duals import Dual, Pair, quadrature
+from .cov import Cov
+from .demand import Demand
+from .layer import Layer, Shape
+
+
+class Activation(Layer):
+    """An elementwise nonlinearity.
+
+    A nonlinearity of your own is a subclass with `phi`. It may also give `dual` in closed form; without it both
+    expectations come by quadrature, from `phi` alone. Broadcasting over batches and pixels is done here, once.
+
+    K' = E[φ(u) φ(v)], Θ' = Θ · E[φ'(u) φ'(v)], with (u, v) ~ N(0, [[q11, q12], [q12, q22]]).
+    """
+
+    def phi(self, z: Array) -> Array:
+        """The nonlinearity, elementwise."""
+        raise NotImplementedError(f"{type(self).__name__} has no function `phi(z)`")
+
+    def dual(self, q11: Array, q12: Array, q22: Array) -> tuple[Array, Array]:
+        """(E[φ(u) φ(v)], E[φ'(u) φ'(v)]), elementwise over broadcasting arrays; by quadrature unless given."""
+        return quadrature(self.phi, Pair.of(q11, q12, q22))[:2]
+
+    def moments(self, pair: Pair) -> Dual:
+        """The same from a pair that carries 1 − correlation; override it where that keeps digits."""
+        if type(self).dual is Activation.dual:  # no closed form given
+            return quadrature(self.phi, pair)
+        return Dual(*self.dual(pair.q11, pair.q12, pair.q22))
+
+    def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[Any, Shape]:
+        """No parameters; the shape stays."""
+        return (), shape
+
+    def apply(self, params: Any, x: Array) -> Array:
+        """φ(x)."""
+        return self.phi(x)
+
+    def cov(self, k: Cov) -> Cov:
+        """K' = E[φφ'], Θ' = Θ E[φ̇φ̇']; refused where the input is not Gaussian."""
+        if not k.gaussian:
+            raise ValueError(
+                f"{self!r}: its input must be Gaussian, that is come from a layer with weights (Dense, Conv …); "
+                "put such a layer before it. Two nonlinearities in a row can be written as one Elementwise(fn)."
+            )
+        cross = self.moments(k.pair())
+        return k.replace(
+            q1=self.moments(k.own_pair(k.q1)).k,
+            q2=self.moments(k.own_pair(k.q2)).k,
+            nngp=cross.k,
+            ntk=cross.kdot * k.ntk,
+            delta=cross.delta,
+            gaussian=False,
+            fresh=False,
+        )
+
+    def demand(self, need: Demand) -> Demand:
+        """Elementwise: what the output needs."""
+        return need
+
+
+class ClosedForm(Activation):
+    """A nonlinearity whose `moments` are a closed form; `dual` follows from it."""
+
+    def moments(self, pair: Pair) -> Dual:
+        """The closed form."""
+        raise NotImplementedError
+
+    def dual(self, q11: Float[Array, "..."], q12: Float[Array, "..."], q22: Float[Array, "..."]):
+        """(E[φ(u) φ(v)], E[φ'(u) φ'(v)]) in closed form."""
+        return self.moments(Pair.of(q11, q12, q22))[:2]

@@ -1,0 +1,147 @@
+"""The state that flows through an infinite network: covariances of one layer's channels."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float
+
+from ..duals import Pair
+from ..duals.root import root
+from .demand import Demand
+
+
+class Cov(eqx.Module):
+    """Covariances of a layer's channels, for two batches of inputs.
+
+    Shapes: `S` is `()` for inputs without pixels, `*pixels` for `Demand.EQUAL`, `*pixels, *pixels` for
+    `Demand.EVERY`. Everything is a mean over channels (second moments, not centred).
+
+    - `q1 [n1, *S]`, `q2 [n2, *S]`: each input of a batch with itself.
+    - `nngp [n1, n2, *S]`, `ntk [n1, n2, *S]`: the two kernels across the batches.
+    - `delta [n1, n2, *S]` or None: 1 − correlation, carried where rounding of `nngp` would lose it. A layer that
+      changes `nngp` and cannot update it sets it to None; it is then recomputed by subtraction.
+    - `gaussian`: the channels are jointly Gaussian with mean zero, as every nonlinearity needs.
+    - `fresh`: the channels are weighted by fresh zero-mean weights, so they are uncorrelated with every other
+      branch of the network, as a sum of branches needs.
+    """
+
+    q1: Float[Array, "n1 *s"]
+    q2: Float[Array, "n2 *s"]
+    nngp: Float[Array, "n1 n2 *s"]
+    ntk: Float[Array, "n1 n2 *s"]
+    delta: Float[Array, "n1 n2 *s"] | None = None
+    demand: Demand = eqx.field(static=True, default=Demand.EQUAL)
+    gaussian: bool = eqx.field(static=True, default=False)
+    fresh: bool = eqx.field(static=True, default=False)
+
+    @property
+    def pixels(self) -> int:
+        """The number of pixel axes of one input: 0 for vectors, 2 for images."""
+        axes = self.q1.ndim - 1
+        return axes // 2 if self.demand is Demand.EVERY else axes
+
+    def replace(
+        self,
+        *,
+        q1: Array | None = None,
+        q2: Array | None = None,
+        nngp: Array | None = None,
+        ntk: Array | None = None,
+        delta: Array | None = None,
+        gaussian: bool | None = None,
+        fresh: bool | None = None,
+    ) -> "Cov":
+        """The same state with the given fields changed. `delta` is dropped unless it is given."""
+        new = dict(q1=q1, q2=q2, nngp=nngp, ntk=ntk, gaussian=gaussian, fresh=fresh)
+        given = {name: value for name, value in new.items() if value is not None}
+        return dataclasses.replace(self, **given, delta=delta)
+
+    def pair(self) -> Pair:
+        """The Gaussian pair behind every entry of `nngp`: variances broadcast over the batches and pixels."""
+        v1, v2 = self._variance(self.q1), self._variance(self.q2)  # [n, *pixels]
+        first, second = _face(v1, v2, self.pixels if self.demand is Demand.EVERY else 0)
+        return Pair.of(first, self.nngp, second, self.delta)
+
+    def own_pair(self, q: Float[Array, "n *s"]) -> Pair:
+        """The Gaussian pair behind every entry of `q1` or `q2`: pixels of an input with its own pixels."""
+        if self.demand is Demand.EQUAL or self.pixels == 0:
+            return Pair.of(q, q, q, jnp.zeros_like(q))
+        v = self._variance(q)
+        ones = (1,) * self.pixels
+        n, pixels = v.shape[0], v.shape[1:]
+        return Pair.of(v.reshape(n, *pixels, *ones), q, v.reshape(n, *ones, *pixels))
+
+    def affine(self, weight: Array, bias: Array | None) -> "Cov":
+        """Both kernels of `√weight · (this) + √bias · (one constant feature)`; the NTK is only scaled."""
+        scaled = dict(q1=weight * self.q1, q2=weight * self.q2, nngp=weight * self.nngp, ntk=weight * self.ntk)
+        if bias is None:
+            return dataclasses.replace(self, **scaled)
+        delta = None if self.delta is None else _delta_after_bias(_scale(self.pair(), weight), bias)
+        shifted = {name: scaled[name] + bias for name in ("q1", "q2", "nngp")}
+        return dataclasses.replace(self, **shifted, ntk=scaled["ntk"], delta=delta)
+
+    def __add__(self, other: "Cov") -> "Cov":
+        """Covariances of the sum of two uncorrelated branches."""
+        delta = None
+        if self.delta is not None and other.delta is not None:
+            delta = _delta_of_sum(self.pair(), other.pair())
+        return Cov(
+            self.q1 + other.q1,
+            self.q2 + other.q2,
+            self.nngp + other.nngp,
+            self.ntk + other.ntk,
+            delta,
+            demand=self.demand,
+            gaussian=self.gaussian and other.gaussian,
+            fresh=self.fresh and other.fresh,
+        )
+
+    def _variance(self, q: Float[Array, "n *s"]) -> Float[Array, "n *pixels"]:
+        if self.demand is Demand.EQUAL or self.pixels == 0:
+            return q
+        pixels = q.shape[1 : 1 + self.pixels]
+        square = q.reshape(q.shape[0], _size(pixels), _size(pixels))
+        return jnp.diagonal(square, axis1=1, axis2=2).reshape(q.shape[0], *pixels)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _face(v1: Array, v2: Array, faced: int) -> tuple[Array, Array]:
+    """Give two batches of variances axes so that they broadcast to `[n1, n2, *S]`."""
+    ones = (1,) * faced
+    first = v1.reshape(v1.shape[0], 1, *v1.shape[1:], *ones)
+    second = v2.reshape(1, v2.shape[0], *ones, *v2.shape[1:])
+    return first, second
+
+
+def _scale(pair: Pair, weight: Array) -> Pair:
+    return Pair(weight * pair.q11, weight * pair.q12, weight * pair.q22, pair.delta)
+
+
+def _delta_after_bias(pair: Pair, bias: Array) -> Array:
+    """1 − correlation after adding `bias` to all three moments, as a sum of terms that are never negative."""
+    det = pair.det + bias * pair.gap
+    return _delta_from_det(det, pair.q11 + bias, pair.q12 + bias, pair.q22 + bias)
+
+
+def _delta_of_sum(one: Pair, two: Pair) -> Array:
+    """1 − correlation of the sum of two uncorrelated pairs, as a sum of terms that are never negative."""
+    a1, b1, a2, b2 = root(one.q11), root(one.q22), root(two.q11), root(two.q22)
+    mixed = one.scale * two.scale * (one.delta + two.delta - one.delta * two.delta)
+    det = one.det + two.det + (a1 * b2 - a2 * b1) ** 2 + 2 * mixed
+    return _delta_from_det(det, one.q11 + two.q11, one.q12 + two.q12, one.q22 + two.q22)
+
+
+def _delta_from_det(det: Array, q11: Array, q12: Array, q22: Array) -> Array:
+    """1 − q12/√(q11 q22) from det = q11 q22 − q12²: accurate near correlation 1, where subtraction is not."""
+    scale = root(q11) * root(q22)
+    safe = jnp.where(scale > 0, scale, 1)
+    near = det / jnp.where(q12 > 0, safe * (safe + q12), 1)
+    return jnp.where(scale > 0, jnp.where(q12 > 0, near, 1 - q12 / safe), 1)

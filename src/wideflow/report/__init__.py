@@ -1,0 +1,5 @@
+"""Figures and self-contained HTML pages, made from a plain dictionary of results and nothing else."""
+
+from .compare import write_report as write_report
+from .store import read_json as read_json
+from .store import write_json as write_json

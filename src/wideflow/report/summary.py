@@ -1,0 +1,45 @@
+"""The result in one sentence of plain words, and verdicts as words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WORDS = {True: ("pass", "PASS", "✓"), False: ("fail", "FAIL", "✗"), None: ("not-run", "NOT RUN", "–")}
+
+
+def verdict_word(passed: bool | None) -> dict[str, str]:
+    """A verdict for the page: class name, word and symbol, so that colour is never the only sign."""
+    return dict(zip(("kind", "word", "symbol"), WORDS[passed], strict=True))
+
+
+def summary_sentence(results: Mapping[str, Any]) -> str:
+    """Which networks, and whether they agree with the infinite-width theory."""
+    return f"{_subject(results)} {_judgement(results.get('verdicts') or [])}"
+
+
+def network_count(results: Mapping[str, Any]) -> int | None:
+    """How many networks were trained, if the results say."""
+    networks = (results.get("line") or {}).get("networks") or {}
+    return networks.get("count") or (results.get("settings") or {}).get("networks")
+
+
+def _subject(results: Mapping[str, Any]) -> str:
+    count = network_count(results)
+    width = (results.get("settings") or {}).get("width")
+    subject = "The networks" if count is None else "1 network" if count == 1 else f"{count} networks"
+    subject += "" if width is None else f" of width {width}"
+    name = (results.get("data") or {}).get("name")
+    return subject + ("" if name is None else f" trained on {name}")
+
+
+def _judgement(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    failed = [str(v["title"]) for v in verdicts if v["passed"] is False]
+    run = sum(v["passed"] is not None for v in verdicts)
+    skipped = len(verdicts) - run
+    rest = f" ({skipped} not run)" if skipped else ""
+    if run == 0:
+        return "were not compared with the infinite-width theory: no check was run."
+    if failed:
+        names = ", ".join(failed)
+        return f"disagree with the infinite-width theory in {len(failed)} of {run} checks{rest}: {names}."
+    checks = "the one check passes" if run == 1 else f"all {run} checks pass"
+    return f"agree with the infinite-width theory: {checks}{rest}."

@@ -1,0 +1,175 @@
+"""The page in a browser: headless Chromium, where one is installed."""
+
+import base64
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wideflow.report import write_report
+
+pytestmark = pytest.mark.browser
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+SIZE = "return [document.documentElement.scrollWidth, innerWidth]"
+WIDTHS = "return [...document.images].map(image => [image.alt, image.naturalWidth])"
+COLOURS = """
+const style = getComputedStyle(document.querySelector(arguments[0]));
+return [style.color, style.backgroundColor];
+"""
+CLIPPED = """
+return [...document.querySelectorAll("body *")].filter(element => {
+  const box = element.getBoundingClientRect();
+  return box.width > 0 && (box.left < -0.5 || box.right > innerWidth + 0.5);
+}).map(element => element.outerHTML.slice(0, 80))
+"""
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if BROWSER is None or DRIVER is None:
+        pytest.skip("Chromium and its driver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(driver, report):
+    driver.get(report.as_uri())
+    driver.get_log("browser")
+    return driver
+
+
+def _resize(driver, width):
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def _visible(driver):
+    """Labels of the frames that can be seen."""
+    frames = driver.find_elements("css selector", ".frame")
+    return [frame.get_attribute("data-label") for frame in frames if frame.is_displayed()]
+
+
+def _press(driver, key):
+    driver.execute_script("document.querySelector('input[type=range]').focus()")
+    driver.switch_to.active_element.send_keys(key)
+
+
+def test_page_opens_without_a_word_in_the_console(driver, report):
+    driver.get(report.as_uri())
+    assert driver.get_log("browser") == []
+
+
+def test_every_image_is_drawn(opened):
+    sizes = opened.execute_script(WIDTHS)
+    assert len(sizes) == 7 + 2 + 7  # frames, ends, figures
+    assert all(width > 0 for _, width in sizes)
+
+
+def test_slider_moves_frame_and_label(opened, results):
+    from selenium.webdriver import Keys
+
+    steps = results["line"]["steps"]
+    for key, step in (
+        (Keys.HOME, steps[0]),
+        (Keys.ARROW_RIGHT, steps[1]),
+        (Keys.END, steps[-1]),
+        (Keys.ARROW_LEFT, steps[-2]),
+    ):
+        _press(opened, key)
+        (label,) = _visible(opened)
+        assert label.startswith(f"step {step} · t = ")
+        assert opened.find_element("css selector", "output").text == label
+        assert opened.find_element("css selector", "input").get_attribute("aria-valuetext") == label
+    assert opened.get_log("browser") == []
+
+
+def test_play_starts_at_the_first_frame_and_stops(opened):
+    button = opened.find_element("css selector", "[data-play]")
+    button.click()
+    assert _visible(opened)[0].startswith("step 0 ")
+    assert "Pause" in button.text
+    button.click()
+    assert "Play" in button.text
+    assert opened.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1400])
+def test_page_fits_the_width_of_the_window(opened, width):
+    _resize(opened, width)
+    assert opened.execute_script(SIZE) == [width, width]
+    assert opened.execute_script(CLIPPED) == []
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_long_words_do_not_widen_the_page(driver, results, tmp_path, width):
+    word = "a-long-word-without-a-break/" * 20
+    kept = {"settings": {"out": word, word: 1}, "command": word, "title": word, "status_note": word}
+    kept["verdicts"] = [{**verdict, "measured": word, "title": word} for verdict in results["verdicts"]]
+    driver.get(write_report({**kept, "status": "interrupted"}, tmp_path).as_uri())
+    _resize(driver, width)
+    assert driver.execute_script(SIZE) == [width, width]
+    assert driver.execute_script(CLIPPED) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(opened, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    for selector in ("body", ".badge.pass", ".badge.fail", ".badge.not-run", ".end"):
+        ink, ground = opened.execute_script(COLOURS, selector)
+        if selector == ".end":  # on the white of the figure, whatever the scheme
+            ground = "rgb(255, 255, 255)"
+        assert _contrast(ink, ground) >= 4.5, selector
+
+
+def _contrast(first, second):
+    """The contrast ratio of WCAG 2.1, from 1 to 21."""
+    darker, lighter = sorted(_luminance(colour) for colour in (first, second))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour):
+    parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_print_shows_the_chosen_frame_and_the_panels_without_controls(opened):
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    shown = {
+        s: opened.find_element("css selector", s).is_displayed()
+        for s in (".print-only", "[data-play]", "input")
+    }
+    assert shown == {".print-only": True, "[data-play]": False, "input": False}
+    assert len(_visible(opened)) == 1
+    pdf = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert pdf.startswith(b"%PDF")
+
+
+def test_links_lead_to_files_beside_the_page(opened, report):
+    links = opened.execute_script("return [...document.links].map(link => link.getAttribute('href'))")
+    files = {link for link in links if not link.startswith("#")} - {"results.json"}  # written by the caller
+    assert files
+    assert all(Path(report.parent / link).is_file() for link in files)
