@@ -4,14 +4,13 @@ import os
 
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
 
-from jaxtyping import install_import_hook
-
-install_import_hook("wideflow", "beartype.beartype")  # for good: wideflow imports its parts when they are asked for
-
 import jax
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
 
+# For good, not in a `with` block: wideflow imports its parts when they are first asked for.
+install_import_hook("wideflow", "beartype.beartype")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("wideflow", deadline=None, print_blob=True, max_examples=25)

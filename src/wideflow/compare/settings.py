@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 # Names of classes of `nn`, looked up by `network`: the command line reads this file before it imports JAX.
 ACTIVATIONS = {
@@ -16,8 +15,7 @@ ACTIVATIONS = {
     "identity": "Identity",
 }
 
-Target = Literal["auto", "classes", "regression"]
-TARGETS: tuple[Target, ...] = get_args(Target)
+TARGETS = ("auto", "classes", "regression")
 _FEWEST_POINTS = 4
 FEWEST_NETWORKS = 10
 _SMALLEST_WIDTH = 16
@@ -39,7 +37,7 @@ class Settings:
     """
 
     data: str = "digits"
-    target: Target = "auto"
+    target: str = "auto"
     classes: tuple[str, str] | None = None
     drop_constant: bool = False
     train: int = 128
@@ -50,7 +48,7 @@ class Settings:
     w: float = 1.5**0.5
     b: float = 0.0
     lr: float | None = None
-    steps: int = 128
+    steps: int = 64
     networks: int = 100
     seed: int = 0
     force: bool = False

@@ -8,8 +8,9 @@ from .theory import Theory
 from .verdict import HIGHER_ORDERS, Claim, Ensembles, Limit, Verdict
 
 _DISTINGUISHABLE = 3.0  # standard errors between two theories that can be told apart
-_MOVEMENT_SLOPES = (-1.2, -0.5)  # theory: −1 typically, −1/2 proved (Lee et al. 2019)
-_DISTANCE_SLOPES = (-0.8, -0.25)  # theory: −1/2
+_DISTANCE_EXPONENTS = (-0.5, -0.5)  # fluctuations of a mean over width neurons
+_MOVEMENT_EXPONENTS = (-1.0, -0.5)  # typically −1, proved −1/2 (Lee et al. 2019)
+_EXPONENT_SLACK = 0.15  # terms of higher order between a quarter of the width and the width
 
 MEAN = Claim("mean", "Mean of the networks", "mean of the NTK-GP, discrete steps")
 VARIANCE = Claim("variance", "Variance of the networks", "variance of the NTK-GP, discrete steps")
@@ -38,8 +39,8 @@ def ensemble_verdicts(ensembles: Ensembles) -> list[Verdict]:
         loss_verdict(ensembles, "train"),
         loss_verdict(ensembles, "test"),
         discrete_verdict(ensembles, wide),
-        power_verdict(ensembles, INITIAL_KERNEL, distance, _DISTANCE_SLOPES),
-        power_verdict(ensembles, MOVEMENT, movement, _MOVEMENT_SLOPES),
+        power_verdict(ensembles, INITIAL_KERNEL, distance, _DISTANCE_EXPONENTS),
+        power_verdict(ensembles, MOVEMENT, movement, _MOVEMENT_EXPONENTS),
     ]
 
 
@@ -129,20 +130,24 @@ def discrete_verdict(ensembles: Ensembles, wide: list[Agreement]) -> Verdict:
 
 
 def power_verdict(
-    ensembles: Ensembles, claim: Claim, measured: list[Float[np.ndarray, " R"]], slopes: tuple[float, float]
+    ensembles: Ensembles, claim: Claim, measured: list[Float[np.ndarray, " R"]], exponents: tuple[float, float]
 ) -> Verdict:
     """A quantity of single networks, of the wide and the narrow ensemble, that falls as a power of the width."""
     wide, narrow = measured
     widths = ensembles.wide.width, ensembles.narrow.width
-    slope = float(np.log(wide.mean() / narrow.mean()) / np.log(widths[0] / widths[1]))
+    ratio = np.log(widths[0] / widths[1])
+    exponent = float(np.log(wide.mean() / narrow.mean()) / ratio)
+    chance = float(3 * np.hypot(_relative_error(wide), _relative_error(narrow)) / ratio)
+    low, high = exponents
     return Verdict(
         claim,
-        slopes[0] <= slope <= slopes[1],
-        measured=f"{wide.mean():.3f}, falling as width^{slope:.2f}",
-        expected=f"an exponent from {slopes[0]} to {slopes[1]}",
+        low - _EXPONENT_SLACK - chance <= exponent <= high + _EXPONENT_SLACK + chance,
+        measured=f"{wide.mean():.3f}, falling as width^{exponent:.2f}",
+        expected=f"an exponent of {low if low == high else f'{low} to {high}'} ± {chance:.2f} by chance "
+        f"± {_EXPONENT_SLACK} for higher orders",
         detail=f"Relative Frobenius norm on the training points: {narrow.mean():.3f} at width {widths[1]}, "
         f"{wide.mean():.3f} at width {widths[0]}; mean over {len(wide)} networks each.",
-        numbers={"wide": wide, "narrow": narrow, "slope": slope},
+        numbers={"wide": wide, "narrow": narrow, "exponent": exponent, "chance": chance},
     )
 
 
@@ -160,6 +165,11 @@ def critical_rate_verdict(theory: Theory, wide: Float[np.ndarray, " S"], narrow:
         f"the predicted rate; {narrow.mean():.4g} at a quarter of the width.",
         numbers={"predicted": predicted, "wide": wide, "narrow": narrow, "chance": chance, "allowance": allowance},
     )
+
+
+def _relative_error(values: Float[np.ndarray, " R"]) -> float:
+    """Standard error of the mean, relative to the mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)) / values.mean())
 
 
 def _column(agreements: list[Agreement], name: str) -> Float[np.ndarray, " T"]:
