@@ -9,8 +9,9 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# For good, not in a `with` block: wideflow imports its parts when they are first asked for.
-install_import_hook("wideflow", "beartype.beartype")
+# For good, not in a `with` block: wideflow imports its parts when they are first asked for. `float` takes an int.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook("wideflow", CHECKER)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("wideflow", deadline=None, print_blob=True, max_examples=25)

@@ -18,7 +18,7 @@ QUICK = {"width": 128, "steps": 32, "networks": 50}
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool | None) -> None:
     if wanted:
         typer.echo(f"wideflow {__version__}")
         raise typer.Exit()
@@ -27,8 +27,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def wideflow(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     """Predict how wide neural networks train, and measure how far real networks are from the prediction."""
 

@@ -48,7 +48,7 @@ def _residual_sizes(net: Layer, keys: Array, x: Array, direction: Array, lr: Arr
         def residual(p: Any) -> Array:
             return net.apply(p, x)[:, 0] - targets
 
-        def step(_: int, p: Any) -> Any:
+        def step(_: Array, p: Any) -> Any:
             slopes = jax.grad(lambda q: jnp.sum(residual(q) ** 2) / (2 * len(x)))(p)
             return jax.tree.map(lambda leaf, slope: leaf - lr * slope, p, slopes)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from .. import __version__
 from .critical import measured_critical_rates
@@ -21,6 +21,7 @@ from .verdicts import critical_rate_verdict, ensemble_verdicts
 _PACKAGES = ("jax", "equinox", "numpy", "scipy")
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """Whoever follows a comparison while it runs."""
 

@@ -49,10 +49,11 @@ class Dense(Layer):
     def apply(self, params: dict[str, Array], x: Array) -> Array:
         """z = w/√fan_in · x W + b · B."""
         W = params["W"]
-        z = x @ W * (jnp.asarray(self.w, x.dtype) / W.shape[0] ** 0.5)
+        z = jnp.matmul(x, W)
+        z = z * (jnp.asarray(self.w, z.dtype) / W.shape[0] ** 0.5)
         if self.b is None:
             return z
-        bias = jnp.asarray(self.b, x.dtype) * params["B"]
+        bias = jnp.asarray(self.b, z.dtype) * params["B"]
         return z + bias.reshape((1,) * (z.ndim - 1) + bias.shape)
 
     def cov(self, k: Cov) -> Cov:
