@@ -32,9 +32,7 @@ LEAVES = ("datasets", "report")  # import no other part; open to every part to t
 OPTIONAL = ("sklearn", "matplotlib", "jinja2", "typer", "rich", "pandas", "zarr", "dask", "PIL")
 PRIVATE_JAX = ("jax._src", "jax.core", "jax.interpreters", "jaxlib")
 # Each name is asked for as well: the top level may load it only then.
-EVERY_PUBLIC_NAME = (
-    "import wideflow; [getattr(wideflow, n) for n in getattr(wideflow, '__all__', dir(wideflow))]"
-)
+EVERY_PUBLIC_NAME = "import wideflow; [getattr(wideflow, n) for n in getattr(wideflow, '__all__', dir(wideflow))]"
 
 
 def modules_after(statement: str) -> set[str]:
@@ -141,9 +139,7 @@ def test_imports_point_only_to_the_left(file):
 def test_import_direction_is_read_from_relative_and_nested_imports(tmp_path):
     file = tmp_path / "wideflow" / "nn" / "dense.py"
     file.parent.mkdir(parents=True)
-    file.write_text(
-        "from ..kernels import plan\nfrom .layer import Layer\ndef f():\n    from wideflow import duals\n"
-    )
+    file.write_text("from ..kernels import plan\nfrom .layer import Layer\ndef f():\n    from wideflow import duals\n")
     names = [name for _, name in imported_modules(file, tmp_path / "wideflow")]
     assert [part_of(name) for name in sorted(names)] == ["duals", "kernels", "nn"]
     assert not is_allowed("nn", "kernels")
@@ -179,9 +175,7 @@ def described(thing: object) -> bool:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_file_and_its_functions_keep_the_limits_of_the_house(file):
     text = file.read_text(encoding="utf-8")
-    functions = [
-        n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert len(text.splitlines()) <= 400
     assert not [f.name for f in functions if (f.end_lineno or f.lineno) - f.lineno + 1 > 80]
     assert not [f.name for f in functions if f.args.kwarg], "no **kwargs in our own signatures"

@@ -13,7 +13,7 @@ from ..compare.folder import default_folder
 from ..compare.settings import ACTIVATIONS, TARGETS, Settings, SettingsError
 from .failures import explained
 
-QUICK = {"width": 128, "steps": 32, "networks": 50}
+QUICK = {"width": 256, "steps": 32, "networks": 50}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -51,7 +51,6 @@ _QUICK = f"a small run: {', '.join(f'--{name} {value}' for name, value in QUICK.
 
 @app.command()
 def compare(
-    context: typer.Context,
     data: Annotated[str | None, _setting("data", _DATA, metavar="NAME|FILE")] = None,
     target: Annotated[str | None, _setting("target", _TARGET, metavar="|".join(TARGETS))] = None,
     classes: Annotated[
@@ -81,8 +80,9 @@ def compare(
     Exit status: 0 done, 1 a verdict failed (with --check), 2 bad input, 130 stopped by Ctrl-C (what is finished is
     written).
     """
+    options = locals()  # by name, as the fields of Settings are
     with explained():
-        settings = _settings(context.params, quick)
+        settings = _settings(options, quick)
         from .comparison import Request, run
 
         command = shlex.join(["wideflow", *sys.argv[1:]])

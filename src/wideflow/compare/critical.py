@@ -1,6 +1,4 @@
-"""The critical learning rate of single finite networks, measured by training them."""
-
-from typing import Any
+"""The critical learning rate of single finite networks, measured by steps of gradient descent."""
 
 import jax
 import jax.numpy as jnp
@@ -13,47 +11,45 @@ from .network import network
 from .theory import Theory
 
 _NETWORKS = 20
-_ABOVE = 1.1  # of the predicted critical rate: there the top mode's residual changes sign and grows
-_STEPS = (16, 24)  # its growth is measured between these: all other modes have died out by then
-_SMALL = 1e-3  # the residual's size, so small that training leaves the kernel where it is
+_STEPS = 8  # each brings the direction nearer to the top eigenvector by the ratio of the first two eigenvalues
+_SMALL = 1e-3  # size of the residual: so small that a step leaves the kernel where it is
 
 
-def measured_critical_rates(theory: Theory, width: int, seed: int) -> Float[np.ndarray, " S"]:
-    """2/λ_max(Θ/D) of single networks of a width, from the growth of a small residual under gradient descent.
+def top_eigenvalues(theory: Theory, width: int, seed: int) -> Float[np.ndarray, " S"]:
+    """λ_max(Θ/D) of single networks of a width, from single steps of gradient descent.
 
-    Each network is trained towards its own initial outputs moved by a thousandth along the top mode, at a rate η a
-    tenth above the predicted critical one. The residual along its own top eigenvector is multiplied by 1 − ηλ a
-    step and outgrows the others; its growth g between two steps gives 2/λ = 2η/(1 + g).
+    A network whose targets are its own outputs moved by a small residual r moves its outputs by η Θ r/D in one step
+    at rate η. That movement is the next residual, so the direction turns to the network's top eigenvector, along
+    which every further step of training would multiply the residual by 1 − ηλ_max.
     """
-    lr = _ABOVE * theory.critical_rate
     with jax.enable_x64(False):
         x = jnp.asarray(theory.probes.x[theory.probes.train], jnp.float32)
-        direction = jnp.asarray(_SMALL * np.sqrt(len(x)) * theory.top_mode, jnp.float32)
+        direction = jnp.asarray(theory.top_mode, jnp.float32)
         keys = jax.random.split(jax.random.key(seed), _NETWORKS)
-        sizes = _residual_sizes(network(theory.settings, width), keys, x, direction, lr)
-    growth = (np.asarray(sizes[:, 1], np.float64) / np.asarray(sizes[:, 0], np.float64)) ** (
-        1 / (_STEPS[1] - _STEPS[0])
-    )
-    return 2 * lr / (1 + growth)
+        values = _top_eigenvalues(network(theory.settings, width), keys, x, direction, theory.critical_rate)
+    return np.asarray(values, np.float64)
 
 
 @jax.jit
-def _residual_sizes(net: Layer, keys: Array, x: Array, direction: Array, lr: Array) -> Array:
-    """Norms of the residual after `_STEPS` steps, `[S, 2]`."""
-
+def _top_eigenvalues(net: Layer, keys: Array, x: Array, direction: Array, lr: Array) -> Array:
     def one(key: Array) -> Array:
         params = net.init(key, x)
-        targets = net.apply(params, x)[:, 0] + direction
+        outputs = net.apply(params, x)[:, 0]
+        size = _SMALL * len(x) ** 0.5
 
-        def residual(p: Any) -> Array:
-            return net.apply(p, x)[:, 0] - targets
+        def step(_: int | Array, direction: Array) -> Array:
+            targets = outputs + size * direction
+            slopes = jax.grad(lambda p: jnp.sum((net.apply(p, x)[:, 0] - targets) ** 2) / (2 * len(x)))(params)
+            moved = jax.tree.map(lambda leaf, slope: leaf - lr * slope, params, slopes)
+            return (net.apply(moved, x)[:, 0] - outputs) / (lr * size)  # Θ/D times the direction
 
-        def step(_: Array, p: Any) -> Any:
-            slopes = jax.grad(lambda q: jnp.sum(residual(q) ** 2) / (2 * len(x)))(p)
-            return jax.tree.map(lambda leaf, slope: leaf - lr * slope, p, slopes)
+        def turn(i: Array, direction: Array) -> Array:
+            return _unit(step(i, direction))
 
-        early = jax.lax.fori_loop(0, _STEPS[0], step, params)
-        late = jax.lax.fori_loop(_STEPS[0], _STEPS[1], step, early)
-        return jnp.stack([jnp.linalg.norm(residual(early)), jnp.linalg.norm(residual(late))])
+        return jnp.linalg.norm(step(_STEPS, jax.lax.fori_loop(0, _STEPS, turn, direction)))
 
     return jax.lax.map(one, keys)
+
+
+def _unit(vector: Array) -> Array:
+    return vector / jnp.linalg.norm(vector)

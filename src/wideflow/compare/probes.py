@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ..datasets import DataError, Task, binary, load, regression
 from .settings import Settings
@@ -48,9 +48,9 @@ class Probes:
         return slice(self.test.stop, len(self.x))
 
     @property
-    def held_out(self) -> slice:
+    def held_out(self) -> Int[np.ndarray, " h"]:
         """Test points and the line without its ends, which are training points."""
-        return slice(self.test.start, len(self.x))
+        return np.r_[self.test, self.line.start + 1 : self.line.stop - 1]
 
 
 def task_of(settings: Settings) -> Task:

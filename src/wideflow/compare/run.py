@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any, Protocol, runtime_checkable
 
 from .. import __version__
-from .critical import measured_critical_rates
+from .critical import top_eigenvalues
 from .probes import Probes, task_of
 from .sections import data_section, kernel_change_section, line_section, loss_section, spectrum_section
 from .settings import FEWEST_NETWORKS, Settings
@@ -93,11 +93,11 @@ class Comparison:
     def _critical_rate(self) -> None:
         widths = (self.settings.width, self.settings.narrow)
         with self._stage("critical learning rate of single networks", len(widths)) as advance:
-            rates = []
+            values = []
             for width in widths:
-                rates.append(measured_critical_rates(self.theory, width, self.settings.seed))
+                values.append(top_eigenvalues(self.theory, width, self.settings.seed))
                 advance(1)
-        self._judge(critical_rate_verdict(self.theory, rates[0], rates[1]))
+        self._judge(critical_rate_verdict(self.theory, values[0], values[1]))
 
     def _train(self, width: int) -> Trained:
         settings = self.settings

@@ -125,7 +125,7 @@ class Theory:
         g = ensemble.predict(self.numbers, self.times, kind=kind)
         assert g.cov is not None
         held_out = self.probes.held_out
-        return Prediction(g.mean, np.diagonal(g.cov, axis1=1, axis2=2), g.cov[:, held_out, held_out])
+        return Prediction(g.mean, np.diagonal(g.cov, axis1=1, axis2=2), g.cov[:, held_out[:, None], held_out])
 
     def mode_residuals(
         self, vectors: Float[np.ndarray, "D m"], values: Float[np.ndarray, " m"]
@@ -140,6 +140,7 @@ class Theory:
         needed = 3 * 8 * len(self.steps) * len(self.probes.x) ** 2
         if needed > _COVARIANCE_BYTES:
             raise SettingsError(
-                f"--train {self.settings.train} --test {self.settings.test}: the covariances at {len(self.steps)} times "
-                f"need {needed / 2**30:.1f} GiB of {_COVARIANCE_BYTES / 2**30:.0f} GiB; use fewer points or steps"
+                f"--train {self.settings.train} --test {self.settings.test}: the covariances at {len(self.steps)} "
+                f"times need {needed / 2**30:.1f} GiB, the limit is {_COVARIANCE_BYTES / 2**30:.0f} GiB; use fewer "
+                "points or steps"
             )

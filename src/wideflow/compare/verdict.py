@@ -1,10 +1,10 @@
 """A verdict: one claim of the theory against the trained networks, with its error bar.
 
 Every limit has two parts. Chance: what finitely many networks allow with probability 99.73 % (three standard
-deviations). Width: the theory is exact at infinite width and its error falls as 1/width, so a quarter of the error
-seen at a quarter of the width is allowed (times 1.5, for the higher orders at the narrow width). The second part is
-measured, yet it cannot excuse a wrong theory: an error that does not fall with width is nearly three times what is
-allowed.
+deviations) at one snapshot. Width: the theory is exact at infinite width and its error falls as 1/width, so a quarter
+of the error seen at a quarter of the width is allowed, times 2, because the narrow networks' error has higher orders
+that hide part of its first. The second part is measured, yet it cannot excuse a wrong theory: an error that does not
+fall with width is twice what is allowed.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,7 @@ from .statistics import Agreement
 from .theory import Prediction, Theory
 from .trained import Trained
 
-HIGHER_ORDERS = 1.5
+HIGHER_ORDERS = 2.0
 
 
 @dataclass(frozen=True)
