@@ -1,16 +1,20 @@
 """The critical learning rate of single finite networks, measured by steps of gradient descent."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float
 
+from ..finite import draw_networks
+from ..finite.ensemble import CHUNK
 from ..nn import Layer
 from .network import network
 from .theory import Theory
 
-_NETWORKS = 20
+_CHUNKS = 2  # of the size that training compiles for
 _STEPS = 8  # each brings the direction nearer to the top eigenvector by the ratio of the first two eigenvalues
 _SMALL = 1e-3  # size of the residual: so small that a step leaves the kernel where it is
 
@@ -22,18 +26,20 @@ def top_eigenvalues(theory: Theory, width: int, seed: int) -> Float[np.ndarray, 
     at rate η. That movement is the next residual, so the direction turns to the network's top eigenvector, along
     which every further step of training would multiply the residual by 1 − ηλ_max.
     """
+    net, values = network(theory.settings, width), []
     with jax.enable_x64(False):
         x = jnp.asarray(theory.probes.x[theory.probes.train], jnp.float32)
         direction = jnp.asarray(theory.top_mode, jnp.float32)
-        keys = jax.random.split(jax.random.key(seed), _NETWORKS)
-        values = _top_eigenvalues(network(theory.settings, width), keys, x, direction, theory.critical_rate)
-    return np.asarray(values, np.float64)
+        for chunk in range(_CHUNKS):
+            numbers = jnp.arange(chunk * CHUNK, (chunk + 1) * CHUNK, dtype=jnp.uint32)
+            params = draw_networks(net, x[:1], jax.random.key(seed), numbers)
+            values.append(np.asarray(_top_eigenvalues(net, params, x, direction, theory.critical_rate)))
+    return np.concatenate(values).astype(np.float64)
 
 
 @jax.jit
-def _top_eigenvalues(net: Layer, keys: Array, x: Array, direction: Array, lr: Array) -> Array:
-    def one(key: Array) -> Array:
-        params = net.init(key, x)
+def _top_eigenvalues(net: Layer, params: Any, x: Array, direction: Array, lr: Array) -> Array:
+    def one(params: Any) -> Array:
         outputs = net.apply(params, x)[:, 0]
         size = _SMALL * len(x) ** 0.5
 
@@ -48,7 +54,7 @@ def _top_eigenvalues(net: Layer, keys: Array, x: Array, direction: Array, lr: Ar
 
         return jnp.linalg.norm(step(_STEPS, jax.lax.fori_loop(0, _STEPS, turn, direction)))
 
-    return jax.lax.map(one, keys)
+    return jax.lax.map(one, params)
 
 
 def _unit(vector: Array) -> Array:

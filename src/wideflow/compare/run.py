@@ -95,7 +95,7 @@ class Comparison:
         with self._stage("critical learning rate of single networks", len(widths)) as advance:
             values = []
             for width in widths:
-                values.append(top_eigenvalues(self.theory, width, self.settings.seed))
+                values.append(top_eigenvalues(self.theory, width, 2 * self.settings.seed))
                 advance(1)
         self._judge(critical_rate_verdict(self.theory, values[0], values[1]))
 

@@ -59,7 +59,8 @@ def line_section(theory: Theory, trained: Trained | None) -> dict[str, Any]:
     }
     if trained is not None:
         outputs = trained.outputs[:, :, where]
-        section["networks"] = {"count": trained.count, "mean": outputs.mean(axis=0), "std": _std(outputs)}
+        moments = {"mean": outputs.mean(axis=0), "std": _std(outputs)}
+        section["networks"] = {"count": trained.count, "width": trained.width} | moments
     return section
 
 

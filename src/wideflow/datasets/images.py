@@ -1,6 +1,7 @@
 """The large picture sets: from the data folder, else downloaded from OpenML into scikit-learn's cache."""
 
 import importlib.util
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,14 +58,12 @@ def download(name: str, source: Source) -> Dataset:
         from sklearn.datasets import fetch_openml
 
         parser = "pandas" if importlib.util.find_spec("pandas") else "liac-arff"
-        rows, labels = fetch_openml(source.name, version=source.version, return_X_y=True, as_frame=False, parser=parser)
-    except (
-        ImportError,
-        OSError,
-        ValueError,
-    ) as error:  # URLError and timeouts: OSError; OpenMLError: ValueError
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own note that it retries; what it comes to is said below
+            found = fetch_openml(source.name, version=source.version, return_X_y=True, as_frame=False, parser=parser)
+    except (ImportError, OSError, ValueError) as error:  # URLError and timeouts: OSError; OpenMLError: ValueError
         raise _unreachable(name, source, error) from error
-    return from_rows(name, source, np.asarray(rows), np.asarray(labels))
+    return from_rows(name, source, *(np.asarray(part) for part in found))
 
 
 def from_rows(name: str, source: Source, rows: np.ndarray, labels: np.ndarray) -> Dataset:

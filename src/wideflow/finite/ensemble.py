@@ -79,8 +79,8 @@ class EnsembleTraining:
         chunk = work.networks_within(self.memory, self.networks)
         try:
             for start in range(0, self.networks, chunk):
-                numbers = range(start, min(start + chunk, self.networks))
-                kernels = len([s for s in numbers if s < self.kernels])
+                numbers = range(start, start + chunk)  # the last chunk is full too, so that nothing compiles twice
+                kernels = int(np.clip(self.kernels - start, 0, chunk))
                 chunk_outputs, chunk_ntk = self._train(work, numbers, kernels, advance)
                 outputs.append(chunk_outputs)
                 ntk.append(chunk_ntk)
@@ -88,7 +88,8 @@ class EnsembleTraining:
             interrupted = True
         T, D = len(self.steps), len(work.x)
         none = np.zeros((0, T, len(work.probes), work.y.shape[1])), np.zeros((0, T, D, D))
-        outputs, ntk = np.concatenate([none[0], *outputs]), np.concatenate([none[1], *ntk])
+        outputs = np.concatenate([none[0], *outputs])[: self.networks]
+        ntk = np.concatenate([none[1], *ntk])[: self.networks]
         return Snapshots(np.asarray(self.steps), outputs, ntk, interrupted)
 
     def _train(self, work: "_Work", numbers: range, kernels: int, advance: Callable[[int], None]):
@@ -138,14 +139,14 @@ class _Work:
         """How many networks a chunk holds: their parameters twice, and one group's gradients and activations."""
         held = 8 * self.parameters
         work = self.together * (8 * self.parameters + 16 * len(self.x) * self._channels())
-        return int(np.clip((memory - work) // held, 1, min(networks, _CHUNK)))
+        return int(np.clip((memory - work) // held, 1, min(networks, CHUNK)))
 
     def _channels(self) -> int:
         return max(self.x.shape[-1], int(self.parameters**0.5)) * 4
 
     def init(self, seed: int, numbers: Array) -> Any:
         """Parameters of the networks with these numbers, stacked along a first axis."""
-        return _init(self.net, self.x[:1], jax.random.key(seed), numbers)
+        return draw_networks(self.net, self.x[:1], jax.random.key(seed), numbers)
 
     def descend(self, params: Any, steps: int) -> Any:
         """The parameters after `steps` more steps."""
@@ -164,12 +165,13 @@ class _Work:
         return kernels
 
 
-_CHUNK = 10  # networks; finished chunks survive Ctrl-C
+CHUNK = 10  # networks; finished chunks survive Ctrl-C
 
 
 @jax.jit
-def _init(net: Layer, x: Array, key: Array, numbers: Array) -> Any:
-    return jax.vmap(lambda number: net.init(jax.random.fold_in(key, number), x))(numbers)
+def draw_networks(net: Layer, x: Array, key: Array, numbers: Array) -> Any:
+    """Parameters of the networks with these numbers, stacked along a first axis; number s from `fold_in(key, s)`."""
+    return jax.lax.map(lambda number: net.init(jax.random.fold_in(key, number), x), numbers)
 
 
 @jax.jit
@@ -183,11 +185,11 @@ def _outputs(net: Layer, params: Any, probes: Array, together: int) -> Array:
 
 
 @partial(jax.jit, static_argnums=6, donate_argnums=1)
-def _descend(net: Layer, params: Any, x: Array, y: Array, lr: float, steps: int, together: int) -> Any:
+def _descend(net: Layer, params: Any, x: Array, y: Array, lr: float | Array, steps: int | Array, together: int) -> Any:
     def loss(p: Any) -> Array:
         return jnp.sum((net.apply(p, x) - y) ** 2) / (2 * len(x))
 
-    def step(_: int, p: Any) -> Any:
+    def step(_: Array, p: Any) -> Any:
         return jax.tree.map(lambda leaf, slope: leaf - lr * slope, p, jax.grad(loss)(p))
 
     return jax.lax.map(lambda p: jax.lax.fori_loop(0, steps, step, p), params, batch_size=together)

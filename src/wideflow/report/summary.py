@@ -24,7 +24,8 @@ def network_count(results: Mapping[str, Any]) -> int | None:
 
 def _subject(results: Mapping[str, Any]) -> str:
     count = network_count(results)
-    width = (results.get("settings") or {}).get("width")
+    networks = (results.get("line") or {}).get("networks") or {}
+    width = networks.get("width") or (results.get("settings") or {}).get("width")
     subject = "The networks" if count is None else "1 network" if count == 1 else f"{count} networks"
     subject += "" if width is None else f" of width {width}"
     name = (results.get("data") or {}).get("name")
