@@ -30,7 +30,13 @@ def test_parts_cover_all_probes_in_order(probes):
     np.testing.assert_array_equal(np.concatenate([probes.x[part] for part in parts]), probes.x)
     np.testing.assert_array_equal(probes.x[probes.train], probes.task.x_train)
     np.testing.assert_array_equal(probes.x[probes.test], probes.task.x_test)
-    assert probes.held_out.start == probes.train.stop
+
+
+def test_held_out_probes_are_all_but_the_training_points(probes):
+    held_out = probes.x[probes.held_out]
+    distance = np.abs(held_out[:, None] - probes.task.x_train).max(axis=2).min(axis=1)
+    assert distance.min() > 0
+    assert len(held_out) == len(probes.x) - len(probes.task.x_train) - 2
 
 
 def test_line_joins_training_points_of_different_targets(probes):

@@ -2,9 +2,9 @@
 
 Every limit has two parts. Chance: what finitely many networks allow with probability 99.73 % (three standard
 deviations) at one snapshot. Width: the theory is exact at infinite width and its error falls as 1/width, so a quarter
-of the error seen at a quarter of the width is allowed, times 2, because the narrow networks' error has higher orders
-that hide part of its first. The second part is measured, yet it cannot excuse a wrong theory: an error that does not
-fall with width is twice what is allowed.
+of the error seen at a quarter of the width is allowed, times 1.5, because higher orders hide part of the first in the
+narrow networks' error. The second part is measured, yet it cannot excuse a wrong theory: an error that does not fall
+with width is nearly three times what is allowed.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,7 @@ from .statistics import Agreement
 from .theory import Prediction, Theory
 from .trained import Trained
 
-HIGHER_ORDERS = 2.0
+HIGHER_ORDERS = 1.5
 
 
 @dataclass(frozen=True)
