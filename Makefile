@@ -1,11 +1,13 @@
 # Needs make and Python >= 3.11. Everything is installed into $(VENV); nothing outside this folder changes.
 #   make demo                     make demo ARGS=--quick
-#   make test                     make test ARGS='-m "not slow and not browser"'
+#   make test                     make test ARGS="-m slow"
 #   make demo PYTHON=python3.13   another interpreter (taken when the environment is created)
 
 VENV ?= .venv
 OUT ?= demo
 ARGS ?=
+# Two test workers on two cores: one thread each. NPROC bounds XLA's pool.
+ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # The first interpreter that runs (a version manager's shim may exist and still fail) and is new enough.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
@@ -20,7 +22,7 @@ export PIP_ROOT_USER_ACTION := ignore
 
 help:
 	@echo "make demo   predict and train wide networks on real digits; opens as $(OUT)/index.html (ARGS=--quick: in seconds)"
-	@echo "make test   the test suite (ARGS is passed to pytest)"
+	@echo "make test   the test suite but for the tests marked slow (ARGS is passed to pytest)"
 	@echo "make lint   ruff check, ruff format --check, pyright"
 	@echo "make clean  remove $(VENV) and every cache; results are kept"
 
@@ -28,7 +30,7 @@ demo: $(VENV)/.installed-cli
 	$(BIN)/wideflow compare --out $(OUT) $(ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ import numpy as np
 
 from wideflow import nn
 
-FUNCTIONS = {"elu": jax.nn.elu, "softplus": jax.nn.softplus, "softsign_square": lambda z: z**2 / (1 + z**2)}
+FUNCTIONS = {"elu": jax.nn.elu, "softsign_square": lambda z: z**2 / (1 + z**2)}
 LAYERS = {
     "identity": nn.Identity,
     "relu": nn.Relu,
@@ -57,13 +57,19 @@ def two_hidden(*activation) -> tuple:
     return ("serial", dense(1.3, 0.2), activation, dense(0.9), activation, dense(1.1, 0.3))
 
 
-ELEMENTWISE = {"tanh", "elu", "softplus", "softsign_square"}
+def one_hidden(*activation) -> tuple:
+    return ("serial", dense(1.3, 0.2), activation, dense(1.1, 0.3))
+
+
+ELEMENTWISE = {"tanh", "elu", "softsign_square"}
 KINKED = {"relu", "leaky_relu", "abs", "elu"}
 
 
 def activation_case(name: str, *parameters: float) -> Case:
     label = "-".join([name, *map(str, parameters)])
-    return Case(label, two_hidden(name, *parameters), name not in ELEMENTWISE, name not in KINKED)
+    # Quadrature takes long to compile, and a layer whose input carries 1 − correlation compiles apart from one without.
+    network = one_hidden if label in {"tanh", "softsign_square", "sin", "leaky_relu"} else two_hidden
+    return Case(label, network(name, *parameters), name not in ELEMENTWISE, name not in KINKED)
 
 
 ACTIVATIONS = (
@@ -78,7 +84,6 @@ ACTIVATIONS = (
     ("sin", 0.7, 1.4, 0.6),
     ("tanh",),
     ("elu",),
-    ("softplus",),
     ("softsign_square",),
 )
 # Parameters left to their defaults above, as the oracle must know them.
@@ -117,8 +122,13 @@ def oracle_spec(spec: tuple) -> tuple:
 
 def rows(dtype=np.float64) -> np.ndarray:
     """Six inputs: three anywhere, the opposite of the first, twice the second, and zero. Exact in float32 too."""
-    g = np.random.default_rng(7).standard_normal((3, WIDTH)).astype(np.float32).astype(np.float64)
+    g = anywhere()[:3]
     return np.concatenate([g, -g[:1], 2 * g[1:2], np.zeros((1, WIDTH))]).astype(dtype)
+
+
+def anywhere() -> np.ndarray:
+    """Six inputs in general position. Every test has six rows, so that every layer compiles once."""
+    return np.random.default_rng(7).standard_normal((6, WIDTH)).astype(np.float32).astype(np.float64)
 
 
 def relative(error: np.ndarray, K: np.ndarray) -> np.ndarray:

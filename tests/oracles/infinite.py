@@ -10,7 +10,7 @@ import numpy as np
 
 from .scalars import phi, slope
 
-RADIUS, RADIAL_NODES, ARC_NODES = 13.0, 120, 60
+RADIUS, RADIAL_NODES, ARC_NODES = 13.0, 96, 40
 
 
 class State(NamedTuple):

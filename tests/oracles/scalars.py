@@ -28,8 +28,6 @@ def phi(spec: tuple, z: np.ndarray) -> np.ndarray:
             return p[0] * np.sin(p[1] * z + p[2])
         case "elu":
             return np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
-        case "softplus":
-            return np.logaddexp(0, z)
         case "softsign_square":
             return z**2 / (1 + z**2)
     raise ValueError(name)
@@ -56,8 +54,6 @@ def slope(spec: tuple, z: np.ndarray) -> np.ndarray:
             return p[0] * p[1] * np.cos(p[1] * z + p[2])
         case "elu":
             return np.where(z > 0, 1.0, np.exp(np.minimum(z, 0)))
-        case "softplus":
-            return 1 / (1 + np.exp(-z))
         case "softsign_square":
             return 2 * z / (1 + z**2) ** 2
     raise ValueError(name)

@@ -72,11 +72,15 @@ class Ensemble:
             raise ValueError(f'kind must be "ntk" or "nngp", got {kind!r}')
         times, single = checked_times(t, self.rule)
         x_test = np.asarray(checked_batch(x_test, "x_test"))
-        modes = self._modes(x_test, kind)
-        means = np.stack([modes.mean(one) for one in times])
-        covs = np.stack([modes.cov(one) for one in times]) if cov else None
-        means = means.reshape(len(times), len(x_test), *self.y_train.shape[1:])
-        return Gaussian(means[0], None if covs is None else covs[0]) if single else Gaussian(means, covs)
+        trained = self._ntk_filter if kind == "ntk" else self._nngp_filter
+        cross = self._cross(x_test, kind, trained)
+        targets = trained.spectrum.vectors.T @ self.y_train.reshape(len(self.y_train), -1)
+        weights = [trained.weights(one) for one in times]
+        mean = np.stack([(cross * w) @ targets for w in weights])
+        mean = mean.reshape(len(times), len(x_test), *self.y_train.shape[1:])
+        covariances = self._ntk_covariances if kind == "ntk" else self._nngp_covariances
+        covs = np.stack(covariances(x_test, cross, weights)) if cov else None
+        return Gaussian(mean[0], None if covs is None else covs[0]) if single else Gaussian(mean, covs)
 
     @cached_property
     def ntk_train(self) -> np.ndarray:
@@ -96,46 +100,28 @@ class Ensemble:
     def _nngp_filter(self) -> Filter:
         return Filter.of(self.nngp_train, self.rule, self.ridge, "the NNGP kernel on x_train", self.allow_unstable)
 
-    def _modes(self, x_test: np.ndarray, kind: Kind) -> "_Modes":
-        targets = self.y_train.reshape(len(self.y_train), -1)
-        nngp_test = gram(self.kernel, x_test, get="nngp").astype(np.float64)
-        nngp_cross = gram(self.kernel, x_test, self.x_train, get="nngp").astype(np.float64)
-        if kind == "nngp":
-            return _ReadoutModes(self._nngp_filter, targets, nngp_cross, nngp_cross, nngp_test, self.nngp_train)
-        ntk_cross = gram(self.kernel, x_test, self.x_train, get="ntk").astype(np.float64)
-        return _Modes(self._ntk_filter, targets, ntk_cross, nngp_cross, nngp_test, self.nngp_train)
+    def _cross(self, x_test: np.ndarray, kind: Kind, trained: Filter) -> np.ndarray:
+        """The kernel between test and training points, its second axis in the eigenbasis of what is trained."""
+        return gram(self.kernel, x_test, self.x_train, get=kind).astype(np.float64) @ trained.spectrum.vectors
 
+    def _ntk_covariances(self, x_test: np.ndarray, cross: np.ndarray, weights: list[np.ndarray]) -> list[np.ndarray]:
+        vectors = self._ntk_filter.spectrum.vectors
+        prior = gram(self.kernel, x_test, get="nngp").astype(np.float64)
+        prior_cross = self._cross(x_test, "nngp", self._ntk_filter)  # [n, D]
+        prior_train = vectors.T @ self.nngp_train.astype(np.float64) @ vectors  # [D, D]
+        covariances = []
+        for w in weights:
+            C = cross * w
+            half = C @ prior_cross.T
+            covariances.append(_symmetric(prior + C @ prior_train @ C.T - half - half.T))
+        return covariances
 
-class _Modes:
-    """The ensemble in the eigenbasis of its kernel: after one rotation each time costs only rescaling and a product."""
-
-    def __init__(self, rule_filter: Filter, targets, cross, nngp_cross, nngp_test, nngp_train):
-        vectors = rule_filter.spectrum.vectors
-        self.filter = rule_filter
-        self.targets = vectors.T @ targets  # [D, out]
-        self.cross = cross @ vectors  # [n, D], of the kernel that trains
-        self.nngp_cross = nngp_cross @ vectors  # [n, D]
-        self.nngp_test = nngp_test
-        self.nngp_train = vectors.T @ nngp_train.astype(np.float64) @ vectors  # [D, D]
-
-    def mean(self, t: float) -> np.ndarray:
-        return (self.cross * self.filter.weights(t)) @ self.targets
-
-    def cov(self, t: float) -> np.ndarray:
-        C = self.cross * self.filter.weights(t)
-        half = C @ self.nngp_cross.T
-        return _symmetric(self.nngp_test + C @ self.nngp_train @ C.T - half - half.T)
-
-
-class _ReadoutModes(_Modes):
-    """Training of the last layer alone, with noise of variance ridge on the targets."""
-
-    def cov(self, t: float) -> np.ndarray:
-        rates = self.filter.rates * len(self.filter.rates)
-        weights = self.filter.weights(t)
+    def _nngp_covariances(self, x_test: np.ndarray, cross: np.ndarray, weights: list[np.ndarray]) -> list[np.ndarray]:
+        prior = gram(self.kernel, x_test, get="nngp").astype(np.float64)
+        eigenvalues = self._nngp_filter.spectrum.values + self.ridge
         # (1 − p²)/μ = 2 (1 − p)/μ − μ ((1 − p)/μ)²: no division, and right at μ = 0 too.
-        shrink = 2 * weights - rates * weights**2
-        return _symmetric(self.nngp_test - (self.cross * shrink) @ self.cross.T)
+        shrinks = [2 * w - eigenvalues * w**2 for w in weights]
+        return [_symmetric(prior - (cross * shrink) @ cross.T) for shrink in shrinks]
 
 
 def _symmetric(cov: np.ndarray) -> np.ndarray:

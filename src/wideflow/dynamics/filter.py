@@ -17,8 +17,8 @@ class Filter:
     Training moves the parameters to θ₀ − Jᵀ a_t, with dual weights a_t = G_t (f₀ − y) and
     G_t = (1 − p_t((Θ + rI)/D)) (Θ + rI)⁻¹ on the training points. All outputs follow: f_t = f₀ − Θ(·, X) a_t.
 
-    At t = ∞ eigenvalues that are zero within rounding are left out (the pseudo-inverse): such modes are not seen by
-    any test point and are never learned.
+    At t = ∞, and when a mode of the size of rounding would be half learned, eigenvalues that are zero within rounding
+    are left out (the pseudo-inverse): such modes are not seen by any test point and are never learned.
     """
 
     spectrum: Spectrum
@@ -47,12 +47,24 @@ class Filter:
     def weights(self, t: float) -> Float[np.ndarray, " D"]:
         """Eigenvalues of G_t."""
         rates = self.rates
-        if np.isfinite(t):
+        if not self._is_late(t):
             return self.rule.progress(rates, t) / len(rates)
         learned = ~(self.spectrum.null & (self.ridge == 0))
         return np.where(learned, self.rule.progress(np.where(learned, rates, 1), t), 0) / len(rates)
+
+    def _is_late(self, t: float) -> bool:
+        """Whether a mode of the size of rounding would be half learned: from then on it is all rounding."""
+        if not np.isfinite(t):
+            return True
+        blurred = np.array([self.spectrum.rounding / len(self.spectrum.values)])
+        return bool(self.rule.residual(blurred, t)[0] < 0.5)
 
     def solve(self, t: float, residual: Float[np.ndarray, "D o"]) -> Float[np.ndarray, "D o"]:
         """G_t · residual."""
         vectors = self.spectrum.vectors
         return vectors @ (self.weights(t)[:, None] * (vectors.T @ residual))
+
+    def fit(self, t: float, residual: Float[np.ndarray, "D o"]) -> Float[np.ndarray, "D o"]:
+        """Θ G_t · residual, by how much the outputs on the training points have moved; exact for zero modes."""
+        vectors = self.spectrum.vectors
+        return vectors @ ((self.spectrum.values * self.weights(t))[:, None] * (vectors.T @ residual))

@@ -121,7 +121,7 @@ _STEP_TOLERANCE = 1e-6  # relative; protects t = lr * steps against rounding
 def _times(rate: Array, t: float) -> Array:
     """rate · t where 0 · ∞ is 0: a mode that does not move, or a time that has not begun."""
     still = (rate == 0) | (t == 0)
-    return np.where(still, 0.0, np.where(still, 0.0, rate) * (0.0 if t == 0 else t))
+    return np.where(still, 0.0, np.where(still, 1.0, rate) * float(t))
 
 
 def _divide(fraction: Array, lam: Array, limit: float) -> Array:

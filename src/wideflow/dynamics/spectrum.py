@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Spectrum:
         return cls(np.maximum(values, 0), vectors, rounding)
 
     @property
-    def null(self) -> Float[np.ndarray, " D"]:
+    def null(self) -> Bool[np.ndarray, " D"]:
         """Which eigenvalues are zero within rounding: these modes are never learned."""
         return self.values <= self.rounding
 

@@ -37,7 +37,6 @@ class Trajectory:
 
     def __init__(self, ntk_train: Any, y_train: Any, rule: Rule, ridge: float = 0.0, allow_unstable: bool = False):
         self.y_train = checked_targets(y_train, len(np.asarray(ntk_train)))
-        self.ntk_train = np.asarray(ntk_train, dtype=np.float64)
         self.filter = Filter.of(ntk_train, rule, ridge, "ntk_train", allow_unstable)
         self.rule = rule
 
@@ -46,7 +45,10 @@ class Trajectory:
 
         `f0`: outputs at initialisation, shaped like the targets; None means zero.
         """
-        return self.test(t, self.ntk_train, f0, f0)
+        times, single = checked_times(t, self.rule)
+        start = self._outputs(f0, len(self.y_train), "f0")
+        residual = start - self._columns(self.y_train)
+        return self._series([start - self.filter.fit(one, residual) for one in times], single)
 
     def test(self, t: Any, ntk_test_train: Any, f0_train: Any = None, f0_test: Any = None) -> np.ndarray:
         """Outputs on other points, `[T, M, out]` less the axes that were not given.
@@ -58,8 +60,11 @@ class Trajectory:
         cross = self._checked_cross(ntk_test_train)
         residual = self._outputs(f0_train, len(self.y_train), "f0_train") - self._columns(self.y_train)
         start = self._outputs(f0_test, len(cross), "f0_test")
-        series = [start - cross @ self.filter.solve(one, residual) for one in times]
-        result = np.stack([f.reshape(len(cross), *self.y_train.shape[1:]) for f in series])
+        return self._series([start - cross @ self.filter.solve(one, residual) for one in times], single)
+
+    def _series(self, outputs: list[np.ndarray], single: bool) -> np.ndarray:
+        """Outputs at every time, shaped like the targets."""
+        result = np.stack([f.reshape(len(f), *self.y_train.shape[1:]) for f in outputs])
         return result[0] if single else result
 
     def _checked_cross(self, ntk_test_train: Any) -> np.ndarray:

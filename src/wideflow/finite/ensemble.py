@@ -94,10 +94,11 @@ class EnsembleTraining:
 
     def _train(self, work: "_Work", numbers: range, kernels: int, advance: Callable[[int], None]):
         """One chunk through all snapshots: outputs `[s, T, n, out]` and kernels `[r, T, D, D]` of the first r."""
+        asked_for = len([number for number in numbers if number < self.networks])
         params = work.init(self.seed, jnp.asarray(list(numbers), jnp.uint32))
         outputs, ntk, now = [], [], 0
         for step in self.steps:
-            params = self._descend(work, params, step - now, len(numbers), advance)
+            params = self._descend(work, params, step - now, asked_for, advance)
             now = step
             outputs.append(np.asarray(work.outputs(params), np.float64))
             ntk.append(work.ntk(params, kernels))

@@ -86,21 +86,22 @@ def _as_numpy(values: Any) -> Any:
 
 
 def _propagate(net: Layer, x1: Array, x2: Array | None) -> Cov:
-    return net.cov(input_cov(x1, x2, net.demand(Demand.EQUAL)))
+    """The covariance that leaves the network. Each layer's rule is compiled by itself, see `nn.Activation`."""
+    return net.cov(_input_cov(x1, x2, net.demand(Demand.EQUAL))).narrow(Demand.EQUAL)
 
 
-@jax.jit
+_input_cov = jax.jit(input_cov, static_argnums=2)
+
+
 def _kernels(net: Layer, x1: Array, x2: Array | None) -> Kernels:
     k = _propagate(net, x1, x2)
     return Kernels(k.nngp, k.ntk)
 
 
-@jax.jit
 def _nngp(net: Layer, x1: Array, x2: Array | None) -> Array:
     return _propagate(net, x1, x2).nngp
 
 
-@jax.jit
 def _diagonal(net: Layer, x: Array) -> Kernels:
     def one(row: Array) -> Kernels:
         k = _propagate(net, row[None], None)

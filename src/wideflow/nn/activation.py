@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
@@ -49,20 +51,26 @@ class Activation(Layer):
                 f"{self!r}: its input must be Gaussian, that is come from a layer with weights (Dense, Conv …); "
                 "put such a layer before it. Two nonlinearities in a row can be written as one Elementwise(fn)."
             )
-        cross = self.moments(k.pair())
-        return k.replace(
-            q1=self.moments(k.own_pair(k.q1)).k,
-            q2=self.moments(k.own_pair(k.q2)).k,
-            nngp=cross.k,
-            ntk=cross.kdot * k.ntk,
-            delta=cross.delta,
-            gaussian=False,
-            fresh=False,
-        )
+        return _transformed(self, k)
 
     def demand(self, need: Demand) -> Demand:
         """Elementwise: what the output needs."""
         return need
+
+
+@jax.jit  # one layer is one compilation: many layers in one would take XLA minutes, and equal layers share it
+def _transformed(layer: Activation, k: Cov) -> Cov:
+    cross = layer.moments(k.pair())
+    own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2]))).k  # [n1 + n2, *S]
+    return k.replace(
+        q1=own[: len(k.q1)],
+        q2=own[len(k.q1) :],
+        nngp=cross.k,
+        ntk=cross.kdot * k.ntk,
+        delta=cross.delta,
+        gaussian=False,
+        fresh=False,
+    )
 
 
 class ClosedForm(Activation):

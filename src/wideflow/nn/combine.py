@@ -38,9 +38,9 @@ class Serial(Layer):
         return x
 
     def cov(self, k: Cov) -> Cov:
-        """The layers' rules in order."""
-        for layer in self.layers:
-            k = layer.cov(k)
+        """The layers' rules in order; pixel pairs that no later layer can need are dropped on the way."""
+        for layer, need in zip(self.layers, self._needs(), strict=True):
+            k = layer.cov(k).narrow(need)
         return k
 
     def demand(self, need: Demand) -> Demand:
@@ -48,6 +48,13 @@ class Serial(Layer):
         for layer in reversed(self.layers):
             need = layer.demand(need)
         return need
+
+    def _needs(self) -> list[Demand]:
+        """For each layer what the layers after it need of its output, whatever follows the last one."""
+        needs = [Demand.EVERY]
+        for layer in reversed(self.layers[1:]):
+            needs.append(layer.demand(needs[-1]))
+        return needs[::-1] if self.layers else []
 
     def __repr__(self) -> str:
         return f"Serial({', '.join(map(repr, self.layers))})"
@@ -90,7 +97,7 @@ class Residual(Layer):
                 f"correlated and the sum is not a Gaussian process; got {self.branch!r}"
             )
         # Independence from other branches of the network needs both terms to be fresh.
-        return k + branch
+        return _sum(k, branch)
 
     def demand(self, need: Demand) -> Demand:
         """What the skip and the branch need together."""
@@ -99,3 +106,6 @@ class Residual(Layer):
     def __repr__(self) -> str:
         layers = self.branch.layers if isinstance(self.branch, Serial) else (self.branch,)
         return f"Residual({', '.join(map(repr, layers))})"
+
+
+_sum = jax.jit(Cov.__add__)

@@ -42,6 +42,11 @@ class Cov(eqx.Module):
         axes = self.q1.ndim - 1
         return axes // 2 if self.demand is Demand.EVERY else axes
 
+    @property
+    def pixel_shape(self) -> tuple[int, ...]:
+        """The pixels of one input: `()` for vectors, `(height, width)` for images."""
+        return self.q1.shape[1 : 1 + self.pixels]
+
     def replace(
         self,
         *,
@@ -60,9 +65,13 @@ class Cov(eqx.Module):
 
     def pair(self) -> Pair:
         """The Gaussian pair behind every entry of `nngp`: variances broadcast over the batches and pixels."""
-        v1, v2 = self._variance(self.q1), self._variance(self.q2)  # [n, *pixels]
-        first, second = _face(v1, v2, self.pixels if self.demand is Demand.EVERY else 0)
+        first, second = self.variances()
         return Pair.of(first, self.nngp, second, self.delta)
+
+    def variances(self) -> tuple[Array, Array]:
+        """Both batches' variances at every pixel, with axes of length one so that they broadcast to `[n1, n2, *S]`."""
+        v1, v2 = self._variance(self.q1), self._variance(self.q2)  # [n, *pixels]
+        return _face(v1, v2, self.pixels if self.demand is Demand.EVERY else 0)
 
     def own_pair(self, q: Float[Array, "n *s"]) -> Pair:
         """The Gaussian pair behind every entry of `q1` or `q2`: pixels of an input with its own pixels."""
@@ -72,6 +81,28 @@ class Cov(eqx.Module):
         ones = (1,) * self.pixels
         n, pixels = v.shape[0], v.shape[1:]
         return Pair.of(v.reshape(n, *pixels, *ones), q, v.reshape(n, *ones, *pixels))
+
+    def narrow(self, need: Demand) -> "Cov":
+        """The part of this state that `need` asks for: of every pair of pixels, the equal ones."""
+        if need is Demand.EVERY or self.demand is Demand.EQUAL:
+            return self
+        return dataclasses.replace(
+            self,
+            q1=self._variance(self.q1),
+            q2=self._variance(self.q2),
+            nngp=self.equal(self.nngp),
+            ntk=self.equal(self.ntk),
+            delta=None if self.delta is None else self.equal(self.delta),
+            demand=need,
+        )
+
+    def equal(self, x: Float[Array, "n1 n2 *s"]) -> Float[Array, "n1 n2 *pixels"]:
+        """The entries of `nngp`, or of an array like it, at equal pixels."""
+        if self.demand is Demand.EQUAL or self.pixels == 0:
+            return x
+        size = _size(self.pixel_shape)
+        square = x.reshape(*x.shape[:2], size, size)
+        return jnp.diagonal(square, axis1=2, axis2=3).reshape(*x.shape[:2], *self.pixel_shape)
 
     def affine(self, weight: Array, bias: Array | None) -> "Cov":
         """Both kernels of `√weight · (this) + √bias · (one constant feature)`; the NTK is only scaled."""
@@ -84,6 +115,8 @@ class Cov(eqx.Module):
 
     def __add__(self, other: "Cov") -> "Cov":
         """Covariances of the sum of two uncorrelated branches."""
+        need = min(self.demand, other.demand)
+        self, other = self.narrow(need), other.narrow(need)
         delta = None
         if self.delta is not None and other.delta is not None:
             delta = _delta_of_sum(self.pair(), other.pair())
@@ -101,9 +134,9 @@ class Cov(eqx.Module):
     def _variance(self, q: Float[Array, "n *s"]) -> Float[Array, "n *pixels"]:
         if self.demand is Demand.EQUAL or self.pixels == 0:
             return q
-        pixels = q.shape[1 : 1 + self.pixels]
-        square = q.reshape(q.shape[0], _size(pixels), _size(pixels))
-        return jnp.diagonal(square, axis1=1, axis2=2).reshape(q.shape[0], *pixels)
+        size = _size(self.pixel_shape)
+        square = q.reshape(q.shape[0], size, size)
+        return jnp.diagonal(square, axis1=1, axis2=2).reshape(q.shape[0], *self.pixel_shape)
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -65,6 +65,7 @@ class Dense(Layer):
         return need
 
 
+@jax.jit
 def fresh_weights(k: Cov, w: Any, b: Any) -> Cov:
     """Weights of variance `w²` and biases of variance `b²` after any linear map of the features behind `k`.
 

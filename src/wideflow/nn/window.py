@@ -1,0 +1,84 @@
+"""What a layer says about its window, checked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .slide import Slide
+
+PADDINGS = ("same", "valid", "circular")
+Sizes = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over any number of pixel axes; an int stands for that number on every axis.
+
+    Padding "valid": only places where the window fits. "same": zeros around, so that the output has
+    ⌈length / stride⌉ pixels, the odd one after the end. "circular": the same with the pixels of the other end.
+    `layer` is what error messages name.
+    """
+
+    layer: str
+    size: Sizes
+    stride: Sizes = 1
+    dilation: Sizes = 1
+    padding: str = "valid"
+
+    def check(self) -> "Window":
+        """This window; ValueError where an option makes no sense whatever the input."""
+        _check_positive(self.layer, "window sizes", self.size, "Use 1 for an axis the window should not mix")
+        _check_positive(self.layer, "strides", self.stride, "Use 1 to keep every pixel")
+        _check_positive(self.layer, "dilations", self.dilation, "Use 1 for a window without holes")
+        if self.padding not in PADDINGS:
+            known = ", ".join(f'"{name}"' for name in PADDINGS)
+            raise ValueError(f"{self.layer}: padding must be one of {known}, got {self.padding!r}")
+        ranks = {len(value) for value in (self.size, self.stride, self.dilation) if isinstance(value, tuple)}
+        if len(ranks) > 1:
+            raise ValueError(
+                f"{self.layer}: window, stride and dilation must have one number of axes, got {self.size}, "
+                f"{self.stride} and {self.dilation}; an int stands for every axis"
+            )
+        return self
+
+    def slides(self, pixels: tuple[int, ...]) -> tuple[Slide, ...]:
+        """The window along each axis of an input with these pixels; ValueError where it does not fit."""
+        if not pixels:
+            raise ValueError(
+                f"{self.layer}: wanted inputs with pixels, [n, *pixels, channels], got vectors [n, channels]; "
+                "use Dense for vectors, and put this layer before Flatten or global pooling"
+            )
+        rank = next((len(value) for value in (self.size, self.stride, self.dilation) if isinstance(value, tuple)), None)
+        if rank is not None and rank != len(pixels):
+            raise ValueError(
+                f"{self.layer}: the window has {rank} axes, the input has {len(pixels)} with pixels {pixels}; "
+                f"give {len(pixels)} numbers, or one for every axis"
+            )
+        each = zip(pixels, *(_each(v, len(pixels)) for v in (self.size, self.stride, self.dilation)), strict=True)
+        return tuple(self._slide(*axis) for axis in each)
+
+    def _slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
+        bare = Slide(length, size, stride, dilation)
+        if self.padding == "valid":
+            if bare.span > length:
+                raise ValueError(
+                    f"{self.layer}: the window spans {bare.span} pixels, the input has {length}; "
+                    'use a smaller window or padding="same"'
+                )
+            return bare
+        count = -(-length // stride)
+        added = max((count - 1) * stride + bare.span - length, 0)
+        low = added // 2
+        return Slide(length, size, stride, dilation, low, added - low, wraps=self.padding == "circular")
+
+
+def _each(value: Sizes, rank: int) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,) * rank
+
+
+def _check_positive(layer: str, what: str, value: Any, advice: str) -> None:
+    each = value if isinstance(value, tuple) else (value,)
+    for number in each:
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{layer}: {what} must be positive integers, got {number!r}. {advice}.")
+    if not each:
+        raise ValueError(f"{layer}: {what} must be given for at least one axis, got ()")
