@@ -111,13 +111,9 @@ def test_binary_notes_a_class_that_no_test_row_has():
 
 
 def test_binary_says_how_many_rows_there_are():
-    with pytest.raises(
-        DataError, match=r"train=128, test=128.*256 rows wanted.*there are 25 of class 0 \(11\)"
-    ):
+    with pytest.raises(DataError, match=r"train=128, test=128.*256 rows wanted.*there are 25 of class 0 \(11\)"):
         binary(two_classes(11, 14))
-    with pytest.raises(
-        DataError, match="100 rows wanted for test, there are 6 among the set's own test rows"
-    ):
+    with pytest.raises(DataError, match="100 rows wanted for test, there are 6 among the set's own test rows"):
         binary(two_classes(11, 14, own_test=3), train=4, test=100)
 
 

@@ -29,9 +29,7 @@ def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
     [("fashion-mnist", "fashion_mnist"), ("MNIST", "mnist"), ("CIFAR10", "cifar10"), ("digit", "digits")],
 )
 def test_unknown_name_gets_the_nearest_names_and_all_known_ones(no_folder, name, nearest):
-    with pytest.raises(
-        DataError, match=rf"Nearest: .*{nearest}.*Known: digits, mnist, fashion_mnist, cifar10"
-    ):
+    with pytest.raises(DataError, match=rf"Nearest: .*{nearest}.*Known: digits, mnist, fashion_mnist, cifar10"):
         load(name)
 
 

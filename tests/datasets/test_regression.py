@@ -53,9 +53,7 @@ def test_regression_on_few_whole_targets_notes_that_they_may_be_labels():
 
 def test_regression_refuses_text_targets():
     data = Dataset("t", np.eye(4), np.array(list("abab")))
-    with pytest.raises(
-        DataError, match=r"numeric target wanted, got text such as 'a'. Use binary\(dataset\)"
-    ):
+    with pytest.raises(DataError, match=r"numeric target wanted, got text such as 'a'. Use binary\(dataset\)"):
         regression(data)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from oracles import training
 
+from oracles import training
 from wideflow import Ensemble, GradientDescent, GradientFlow
 from wideflow.kernels import Kernels
 
@@ -187,13 +187,13 @@ def test_twin_points_with_different_targets_leave_a_finite_ensemble():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match='kind must be "ntk" or "nngp", got \'gp\''):
         inspect.unwrap(Ensemble.predict)(ensemble(GradientFlow(), 0.0), X_TEST, kind="gp")  # without type checks
-    with pytest.raises(ValueError, match="y_train: wanted .* D = 8 training points"):
+    with pytest.raises(ValueError, match=r"y_train: wanted .* D = 8 training points"):
         ensemble(GradientFlow(), 0.0, Y[:3])
     with pytest.raises(ValueError, match="x_train: 1 of 8 inputs hold NaN or infinity: rows 2"):
         Ensemble(FeatureKernel(), np.where(np.arange(D)[:, None] == 2, np.nan, X_TRAIN), Y, GradientFlow())
-    with pytest.raises(ValueError, match="x_test: .* got shape \\(4,\\)"):
+    with pytest.raises(ValueError, match=r"x_test: .* got shape \(4,\)"):
         ensemble(GradientFlow(), 0.0).predict(X_TEST[0])
-    with pytest.raises(ValueError, match="beyond the stability limit .* of the NTK on x_train"):
+    with pytest.raises(ValueError, match=r"beyond the stability limit .* of the NTK on x_train"):
         ensemble(GradientDescent(2.1 / LAMBDA), 0.0).predict(X_TEST)
     with pytest.raises(ValueError, match="of the NNGP kernel on x_train"):
         ensemble(GradientDescent(2.1 / LAMBDA_K), 0.0).predict(X_TEST, kind="nngp")

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from oracles import training
 
+from oracles import training
 from wideflow import GradientDescent, GradientFlow, max_learning_rate
 
 D, P = 6, 9

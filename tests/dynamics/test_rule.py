@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import training
 
+from oracles import training
 from wideflow.dynamics import GradientDescent, GradientFlow
 
 LAMBDAS = np.array([0.0, 1e-30, 1e-16, 3e-13, 1e-9, 1e-5, 0.02, 0.5, 0.75, 1.0, 1.2, 1.5, 1.9, 1.999, 2.0 - 1e-12])

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from oracles import training
 
 import wideflow as wf
+from oracles import training
 from wideflow import GradientDescent, GradientFlow, Trajectory
 
 D, M, P, OUT = 7, 4, 11, 3
@@ -157,7 +157,7 @@ def test_bad_kernels_and_targets_are_refused(ntk, y, message):
 
 def test_bad_times_starts_and_ridges_are_refused():
     tr = Trajectory(np.eye(3), np.ones(3), GradientDescent(0.5))
-    with pytest.raises(ValueError, match="time must not be negative, got t=-0.5"):
+    with pytest.raises(ValueError, match=r"time must not be negative, got t=-0.5"):
         tr.train(-0.5)
     with pytest.raises(ValueError, match="not a whole number"):
         tr.train([0.5, 0.7])
@@ -168,7 +168,7 @@ def test_bad_times_starts_and_ridges_are_refused():
     with pytest.raises(ValueError, match=r"wanted \[M, D\] with D = 3 .* got shape \(3, 2\)"):
         tr.test(0.5, np.ones((3, 2)))
     for ridge in (-1.0, np.nan, np.inf):
-        with pytest.raises(ValueError, match="ridge=.*finite and not negative"):
+        with pytest.raises(ValueError, match=r"ridge=.*finite and not negative"):
             Trajectory(np.eye(3), np.ones(3), GradientFlow(), ridge=ridge)
 
 

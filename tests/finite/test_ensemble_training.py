@@ -27,17 +27,26 @@ def one_step(net, params):
     return jax.tree.map(lambda p, g: p - jnp.float32(LR) * g, params, jax.grad(loss)(params))
 
 
+@jax.jit
+def drawn(key):
+    return NET.init(key, X)
+
+
+@jax.jit
+def observed(params):
+    x, probes = jnp.asarray(X, jnp.float32), jnp.asarray(PROBES, jnp.float32)
+    return NET.apply(params, probes), empirical_ntk(NET.apply, params, x)
+
+
 def plain_loop(number):
     """Outputs on the probes and the empirical NTK at every snapshot of one network."""
-    x, probes = jnp.asarray(X, jnp.float32), jnp.asarray(PROBES, jnp.float32)
-    params = NET.init(jax.random.fold_in(jax.random.key(SEED), number), x)
-    outputs, kernels = [], []
+    params = drawn(jax.random.fold_in(jax.random.key(SEED), number))
+    seen = []
     for step in range(STEPS[-1] + 1):
         if step in STEPS:
-            outputs.append(NET.apply(params, probes))
-            kernels.append(empirical_ntk(NET.apply, params, x))
+            seen.append(observed(params))
         params = one_step(NET, params)
-    return np.stack(outputs), np.stack(kernels)
+    return tuple(map(np.stack, zip(*seen, strict=True)))
 
 
 def test_ensemble_equals_a_plain_loop_of_gradient_steps():

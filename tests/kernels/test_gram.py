@@ -120,7 +120,7 @@ def test_an_unfinished_run_for_anything_else_is_refused_and_kept(tmp_path, chang
     with pytest.raises(KeyboardInterrupt):
         wf.gram(**arguments | {"kernel": Polynomial(2)}, out=path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="belongs to another matrix .*name another file"):
+    with pytest.raises(ValueError, match=r"belongs to another matrix .*name another file"):
         wf.gram(**arguments | change, out=path)
     assert path.read_bytes() == before
 

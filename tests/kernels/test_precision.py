@@ -5,9 +5,9 @@ from functools import cache
 import jax
 import numpy as np
 import pytest
-from oracles import exact
 
 import wideflow as wf
+from oracles import exact
 from wideflow import nn
 
 CHANNELS = 20

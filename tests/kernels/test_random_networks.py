@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from network_cases import WIDTH, anywhere, build
-from oracles import infinite
 
 import wideflow as wf
+from oracles import infinite
 from wideflow import nn
 
 std = st.floats(0.3, 1.7)

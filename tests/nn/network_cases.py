@@ -34,7 +34,7 @@ def build(spec: tuple) -> nn.Layer:
 
 @dataclass(frozen=True)
 class Case:
-    """`spec` without its last layer is a network of width `WIDTH`; `smooth`: its kernels have derivatives everywhere."""
+    """`closed`: closed forms alone, no quadrature. `smooth`: the kernels have derivatives everywhere."""
 
     name: str
     spec: tuple

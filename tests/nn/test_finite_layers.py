@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from network_cases import ACTIVATIONS, CASES, DEFAULTS, IDS, WIDTH, build, oracle_spec, rows
-from oracles.scalars import phi
 
+from oracles.scalars import phi
 from wideflow import nn
 
 

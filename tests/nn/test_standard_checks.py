@@ -10,7 +10,6 @@ from network_cases import (
     ACTIVATIONS,
     CASES,
     IDS,
-    WIDTH,
     anywhere,
     as_arrays,
     build,
@@ -18,9 +17,9 @@ from network_cases import (
     relative,
     rows,
 )
-from oracles import infinite
 
 import wideflow as wf
+from oracles import infinite
 from wideflow import nn
 
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)

@@ -137,10 +137,7 @@ def losses(random, width):
 def spectrum(random, x, width):
     eigenvalues = np.sort(np.linalg.eigvalsh(gram("ntk", x, x)))[::-1]
     index = [0, 1, 3, 8, POINTS - 1]
-    theory = (
-        np.exp(-2 * eigenvalues[index, None] / POINTS * STEPS * LR)
-        * np.array([2.0, 1.0, 1.0, 0.8, 0.5])[:, None]
-    )
+    theory = np.exp(-2 * eigenvalues[index, None] / POINTS * STEPS * LR) * np.array([2.0, 1.0, 1.0, 0.8, 0.5])[:, None]
     networks = theory * np.exp(random.normal(size=theory.shape) * 0.1) + 1e-10 * 512 / width
     modes = {
         "index": index,

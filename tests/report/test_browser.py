@@ -157,10 +157,7 @@ def _luminance(colour):
 
 def test_print_shows_the_chosen_frame_and_the_panels_without_controls(opened):
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    shown = {
-        s: opened.find_element("css selector", s).is_displayed()
-        for s in (".print-only", "[data-play]", "input")
-    }
+    shown = {s: opened.find_element("css selector", s).is_displayed() for s in (".print-only", "[data-play]", "input")}
     assert shown == {".print-only": True, "[data-play]": False, "input": False}
     assert len(_visible(opened)) == 1
     pdf = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {})["data"])

@@ -78,10 +78,7 @@ def _filled(value, fill, key=""):
 
 def test_frames_share_their_vertical_range_and_their_frame(results):
     with figure_style():
-        seen = [
-            (f.axes[0].get_ylim(), f.axes[0].get_position().bounds)
-            for f in _drawn(line_frames(results["line"]))
-        ]
+        seen = [(f.axes[0].get_ylim(), f.axes[0].get_position().bounds) for f in _drawn(line_frames(results["line"]))]
     assert len(seen) == len(results["line"]["steps"])
     assert len({limits for limits, _ in seen}) == 1
     assert len({bounds for _, bounds in seen}) == 1
@@ -112,9 +109,7 @@ def test_figures_do_not_depend_on_the_settings_of_the_process(results):
         rcParams["font.size"] = before
 
 
-@pytest.mark.parametrize(
-    ("t", "words"), [(0, "t = 0"), (0.125, "t = 0.125"), (16, "t = 16.0"), (512.4, "t = 512")]
-)
+@pytest.mark.parametrize(("t", "words"), [(0, "t = 0"), (0.125, "t = 0.125"), (16, "t = 16.0"), (512.4, "t = 512")])
 def test_snapshot_label_names_step_and_time(t, words):
     assert snapshot_label({"steps": [7], "time": [t]}, 0) == f"step 7 · {words}"
 

@@ -28,8 +28,6 @@ def test_image_keeps_its_pixels(shape, nested):
 
 
 def test_image_of_one_brightness_and_missing_pixels_is_drawn():
-    flat, missing = image_uris(
-        {"shape": [2, 2], "pixels": [[3, 3, 3, 3], [None, 9, -9, 3]], "values": [3, 3]}
-    )
+    flat, missing = image_uris({"shape": [2, 2], "pixels": [[3, 3, 3, 3], [None, 9, -9, 3]], "values": [3, 3]})
     assert _decoded(flat).shape[:2] == (2, 2)
     np.testing.assert_array_equal(_decoded(missing)[..., 0], [[0, 1], [0, 0]])

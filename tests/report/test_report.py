@@ -80,9 +80,7 @@ def test_page_shows_verdicts_in_words(folder):
 def test_page_has_a_frame_for_every_snapshot(folder, results):
     images = Page(folder / "index.html").attributes("img")
     frames = [attrs for attrs in images if attrs.get("class") == "frame"]
-    assert [f["data-label"].split(" · ")[0] for f in frames] == [
-        f"step {n}" for n in results["line"]["steps"]
-    ]
+    assert [f["data-label"].split(" · ")[0] for f in frames] == [f"step {n}" for n in results["line"]["steps"]]
     assert ["hidden" in f for f in frames] == [True] * (len(frames) - 1) + [False]
     assert all(attrs["alt"] for attrs in images)
 
@@ -160,11 +158,7 @@ def test_interrupted_run_has_a_banner(tmp_path):
 
 
 def test_hostile_text_is_escaped_everywhere(results, tmp_path):
-    kept = {
-        key: value
-        for key, value in results.items()
-        if key not in {"line", "loss", "spectrum", "kernel_change"}
-    }
+    kept = {key: value for key, value in results.items() if key not in {"line", "loss", "spectrum", "kernel_change"}}
     kept |= {"status": "interrupted", "status_note": "x", "settings": {"name": "x"}}
     plain = Page(write_report(kept, tmp_path / "plain"))
     hostile = Page(write_report(_hostile(kept) | {"settings": {HOSTILE: HOSTILE}}, tmp_path / "hostile"))

@@ -13,9 +13,7 @@ from wideflow.report.store import plain
 
 def test_json_keeps_every_digit_of_a_float(tmp_path):
     numbers = np.random.default_rng(0).normal(size=(3, 4)) * 10.0 ** np.arange(-8, 4).reshape(3, 4)
-    path = write_json(
-        {"numbers": numbers, "scalar": np.float64(0.1), "count": np.int64(3)}, tmp_path / "r.json"
-    )
+    path = write_json({"numbers": numbers, "scalar": np.float64(0.1), "count": np.int64(3)}, tmp_path / "r.json")
     back = read_json(path)
     np.testing.assert_array_equal(np.array(back["numbers"]), numbers)
     assert back["scalar"] == 0.1

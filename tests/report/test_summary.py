@@ -24,10 +24,7 @@ NETWORKS = {
 )
 def test_summary_says_whether_networks_agree(passed, words):
     verdicts = [{"title": title, "passed": value} for title, value in zip("ABC", passed, strict=False)]
-    assert (
-        summary_sentence({**NETWORKS, "verdicts": verdicts})
-        == f"40 networks of width 512 trained on digits {words}"
-    )
+    assert summary_sentence({**NETWORKS, "verdicts": verdicts}) == f"40 networks of width 512 trained on digits {words}"
 
 
 def test_summary_of_nothing_is_a_sentence():
