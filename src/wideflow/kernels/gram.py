@@ -1,5 +1,6 @@
 """Kernel matrices of any size, computed in tiles."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -7,12 +8,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from .batch import checked_pair
-from .kernel import Kernels
+from .kernel import Kernels, entries_at_once
 from .progress import Progress
 from .store import TileStore
-
-_TILE_BYTES = 64 * 2**20  # one float array of a tile's result; a recursion holds about ten at once
-_LIVE_ARRAYS = 10
 
 
 @runtime_checkable
@@ -37,7 +35,8 @@ def gram(
 
     Where `x2` is None the matrix is symmetric: one triangle is computed, the other mirrored. `tile` is the number of
     rows and columns of a tile (any number; a remainder is fine); by default it is chosen so that a tile's work stays
-    near 64 MiB. Values do not depend on the tiling beyond the rounding of the matrix product of the inputs.
+    near 256 MiB, counting every pair of pixels where the network needs them. Values do not depend on the tiling
+    beyond the rounding of the matrix product of the inputs.
 
     `out`: a path; the matrix is written there (`.npy`, memory-mapped) and a run that was killed goes on where it
     stopped. `progress`: print tiles done and the time left to standard error.
@@ -52,7 +51,7 @@ def gram(
     x1, x2 = checked_pair(x1, x2)
     x1, x2 = np.asarray(x1), None if x2 is None else np.asarray(x2)
     shape = (len(x1), len(x1) if x2 is None else len(x2), *_pixels(kernel, x1, get))
-    tile = tile or _tile_size(shape, x1.dtype.itemsize)
+    tile = tile or min(max(1, math.isqrt(entries_at_once(getattr(kernel, "net", None), x1))), max(shape[:2]))
     store = TileStore.open(shape, x1.dtype, tile, out, key=(repr(kernel), get, x1, x2))
     tiles = [t for t in _tiles(shape, tile, symmetric=x2 is None) if t not in store.done]
     with Progress(len(tiles), "tiles", enabled=progress) as bar:
@@ -84,11 +83,6 @@ def _tiles(shape: tuple[int, ...], tile: int, symmetric: bool) -> Iterator[tuple
     for i in range(rows):
         for j in range(i if symmetric else 0, columns):
             yield i, j
-
-
-def _tile_size(shape: tuple[int, ...], itemsize: int) -> int:
-    entry = itemsize * int(np.prod(shape[2:], dtype=np.int64)) * _LIVE_ARRAYS
-    return max(1, min(int((_TILE_BYTES / entry) ** 0.5), max(shape[:2])))
 
 
 def _pixels(kernel: KernelLike, x: np.ndarray, get: str) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The kernels of an infinitely wide network."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -85,6 +86,17 @@ def _as_numpy(values: Any) -> Any:
     return values if known is None else known
 
 
+_WORK_BYTES = 256 * 2**20  # of the arrays that one call holds at once
+_LIVE_ARRAYS = 10  # arrays of the covariance's size that a layer's rule holds
+
+
+def entries_at_once(net: Layer | None, x: Any) -> int:
+    """How many pairs of inputs fit into the work budget, by what each holds on its way through the network."""
+    pixels = math.prod(x.shape[1:-1])
+    every = net is not None and net.demand(Demand.EQUAL) is Demand.EVERY
+    return max(1, _WORK_BYTES // (x.dtype.itemsize * _LIVE_ARRAYS * (pixels**2 if every else pixels)))
+
+
 def _propagate(net: Layer, x1: Array, x2: Array | None) -> Cov:
     """The covariance that leaves the network. Each layer's rule is compiled by itself, see `nn.Activation`."""
     return net.cov(_input_cov(x1, x2, net.demand(Demand.EQUAL))).narrow(Demand.EQUAL)
@@ -107,4 +119,4 @@ def _diagonal(net: Layer, x: Array) -> Kernels:
         k = _propagate(net, row[None], None)
         return Kernels(k.nngp[0, 0], k.ntk[0, 0])
 
-    return jax.vmap(one)(x)
+    return jax.lax.map(one, x, batch_size=entries_at_once(net, x))
