@@ -13,6 +13,8 @@ from wideflow import nn
 from wideflow.finite import empirical, empirical_ntk
 from wideflow.finite.structured import network_ntk
 
+pytestmark = pytest.mark.slow  # compilations
+
 
 class Gain(nn.Layer):
     """A layer with a parameter that is no dense layer's."""

@@ -13,6 +13,8 @@ import wideflow as wf
 from wideflow import nn
 from wideflow.kernels import Kernels
 
+pytestmark = pytest.mark.slow  # compilations
+
 
 @dataclass
 class Polynomial:

@@ -15,6 +15,8 @@ import wideflow as wf
 from wideflow import nn
 from wideflow.kernels.inputs import input_cov
 
+pytestmark = pytest.mark.slow  # compilations
+
 W = 1.3  # weight standard deviation of the layer below; no biases, so that a zero row stays zero
 
 

@@ -15,6 +15,8 @@ import wideflow as wf
 from wideflow import nn
 from wideflow.kernels.inputs import input_cov
 
+pytestmark = pytest.mark.slow  # compilations
+
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 MERGES, _, _, NESTED = CASES
 Dense, Serial, Relu, Erf = nn.Dense, nn.Serial, nn.Relu, nn.Erf

@@ -13,6 +13,8 @@ from oracles import pixels
 from wideflow import nn
 from wideflow.nn.window import Window
 
+pytestmark = pytest.mark.slow  # compilations
+
 OPTIONS = [
     ((7,), 3, 1, 1, "same"),
     ((7,), 2, 3, 2, "same"),

@@ -12,6 +12,8 @@ from network_cases import as_arrays
 import wideflow as wf
 from oracles import pixels
 
+pytestmark = pytest.mark.slow  # compilations
+
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in OTHERS]
 few_cases = pytest.mark.parametrize("case", [ALL_KINDS, *SLOW], ids=lambda case: case.name)

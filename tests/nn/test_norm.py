@@ -9,6 +9,8 @@ from network_cases import WIDTH, rows
 import wideflow as wf
 from wideflow import nn
 
+pytestmark = pytest.mark.slow  # compilations
+
 NORMS = (nn.RMSNorm, nn.LayerNorm)
 
 

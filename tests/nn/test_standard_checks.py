@@ -22,6 +22,8 @@ import wideflow as wf
 from oracles import infinite
 from wideflow import nn
 
+pytestmark = pytest.mark.slow  # compilations
+
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 
@@ -46,7 +48,7 @@ def reference(case):
 
 @every_case
 def test_kernels_equal_the_oracle_recursion(case):
-    tolerance = 1e-11 if case.closed else 1e-10
+    tolerance = 1e-11 if case.closed else 1e-9  # what `duals.quadrature` states
     # 1 - correlation is not carried through smooth nonlinearities: a kink behind one sees the root of rounding.
     mixed = case.name in {"erf-then-relu", "residual-in-residual"}
     for value, expected, allowed in zip(
@@ -57,6 +59,7 @@ def test_kernels_equal_the_oracle_recursion(case):
         assert np.all(relative(value - expected, expected) <= allowed)
 
 
+@pytest.mark.slow
 @every_case
 def test_kernels_are_symmetric_and_positive_semidefinite(case):
     for K in whole(case):
@@ -64,6 +67,7 @@ def test_kernels_are_symmetric_and_positive_semidefinite(case):
         assert np.linalg.eigvalsh(K)[0] >= -1e-13 * np.abs(K).max()
 
 
+@pytest.mark.slow
 @every_case
 def test_a_rectangle_equals_its_part_of_the_whole(case, x64):
     K, order = wf.Kernel(as_arrays(case.net)), np.array([3, 3, 0, 5, 1, 4])
@@ -77,12 +81,14 @@ def test_a_rectangle_equals_its_part_of_the_whole(case, x64):
     np.testing.assert_array_equal(K.ntk(rows(), rows()[order]), rectangle.ntk)
 
 
+@pytest.mark.slow
 @every_case
 def test_diag_equals_the_diagonal(case, x64):
     for value, expected in zip(wf.Kernel(as_arrays(case.net)).diag(rows()), whole(case), strict=True):
         np.testing.assert_allclose(value, np.diagonal(expected), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow
 @every_case
 def test_float32_kernels_agree_with_float64(case):
     mixed = case.name in {"erf-then-relu", "residual-in-residual"}
