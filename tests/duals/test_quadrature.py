@@ -12,8 +12,6 @@ from wideflow import duals
 from wideflow.duals import Pair, quadrature
 from wideflow.duals.mehler import expand
 
-pytestmark = pytest.mark.slow  # compilations
-
 VARIANCES = np.array([1e-3, 1.0, 30.0])
 DELTAS = np.array([0.0, 1e-10, 1e-3, 0.3, 1.0, 1.7, 1.999999, 2.0])
 

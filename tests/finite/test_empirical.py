@@ -13,8 +13,6 @@ from wideflow import nn
 from wideflow.finite import empirical, empirical_ntk
 from wideflow.finite.structured import network_ntk
 
-pytestmark = pytest.mark.slow  # compilations
-
 
 class Gain(nn.Layer):
     """A layer with a parameter that is no dense layer's."""
@@ -82,6 +80,7 @@ def test_any_function_of_parameters_and_inputs_has_a_kernel():
     np.testing.assert_allclose(empirical_ntk(f, params, x), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_distance_to_the_infinite_kernel_falls_as_the_root_of_the_width():
     x = batch(4)
     widths, distances = (16, 64, 256), []

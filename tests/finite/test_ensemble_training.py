@@ -10,8 +10,6 @@ import pytest
 from wideflow import GradientDescent, nn
 from wideflow.finite import EnsembleTraining, empirical_ntk
 
-pytestmark = pytest.mark.slow  # compilations
-
 NET = nn.Serial(nn.Dense(8, 1.4, 0.2), nn.Erf(), nn.Dense(2))
 RNG = np.random.default_rng(4)
 X, Y, PROBES = (RNG.standard_normal(shape) for shape in ((6, 3), (6, 2), (5, 3)))

@@ -13,8 +13,6 @@ import wideflow as wf
 from wideflow import nn
 from wideflow.kernels import Kernels
 
-pytestmark = pytest.mark.slow  # compilations
-
 
 @dataclass
 class Polynomial:

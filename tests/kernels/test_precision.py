@@ -10,8 +10,6 @@ import wideflow as wf
 from oracles import exact
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 CHANNELS = 20
 SETTINGS = ((10, 2**0.5, None), (10, 2**0.5, 0.1), (10, 1.5, 0.3), (50, 2**0.5, None), (50, 2**0.5, 0.1))
 

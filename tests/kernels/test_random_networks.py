@@ -3,7 +3,6 @@
 import equinox as eqx
 import jax
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from network_cases import WIDTH, anywhere, build
@@ -11,8 +10,6 @@ from network_cases import WIDTH, anywhere, build
 import wideflow as wf
 from oracles import infinite
 from wideflow import nn
-
-pytestmark = pytest.mark.slow  # compilations
 
 std = st.floats(0.3, 1.7)
 denses = st.builds(lambda w, b: ("dense", WIDTH, w, b), std, st.one_of(st.none(), st.floats(0.0, 1.0)))

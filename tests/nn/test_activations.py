@@ -15,8 +15,6 @@ import wideflow as wf
 from wideflow import nn
 from wideflow.kernels.inputs import input_cov
 
-pytestmark = pytest.mark.slow  # compilations
-
 W = 1.3  # weight standard deviation of the layer below; no biases, so that a zero row stays zero
 
 
@@ -154,6 +152,7 @@ def as_arrays(tree):
     return jax.tree.map(lambda v: jnp.asarray(v, jnp.float64), tree)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_equal_opposite_parallel_and_zero_rows(x64):
     _, gradient = total_and_gradient(as_arrays((DIFFERENTIATED, rows())))
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))

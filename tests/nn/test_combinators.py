@@ -15,8 +15,6 @@ import wideflow as wf
 from wideflow import nn
 from wideflow.kernels.inputs import input_cov
 
-pytestmark = pytest.mark.slow  # compilations
-
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 MERGES, _, _, NESTED = CASES
 Dense, Serial, Relu, Erf = nn.Dense, nn.Serial, nn.Relu, nn.Erf
@@ -58,6 +56,7 @@ def test_kernels_under_jit_equal_the_eager_ones(x64):
         assert np.all(relative(value - expected, expected) <= 1e-12)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_equal_opposite_parallel_and_zero_rows(x64):
     weights = np.cos(np.arange(36.0)).reshape(6, 6)
 
@@ -110,6 +109,7 @@ def test_repr_reads_like_the_source(case):
     assert eqx.tree_equal(eval(repr(case.net), vars(nn)), case.net)
 
 
+@pytest.mark.slow
 def test_every_pair_of_pixels_is_a_pair_of_inputs(x64):
     net = Serial(
         nn.Sum(Dense(4, 1.2), Dense(4)),

@@ -13,8 +13,6 @@ from oracles import pixels
 from wideflow import nn
 from wideflow.nn.window import Window
 
-pytestmark = pytest.mark.slow  # compilations
-
 OPTIONS = [
     ((7,), 3, 1, 1, "same"),
     ((7,), 2, 3, 2, "same"),
@@ -87,6 +85,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "net"), NETWORKS, ids=["pooled", "residual", "body"])
 def test_one_hidden_nonlinearity_lies_within_monte_carlo_error(shape, net):
     x = images(shape, np.float32)

@@ -12,8 +12,6 @@ from network_cases import as_arrays
 import wideflow as wf
 from oracles import pixels
 
-pytestmark = pytest.mark.slow  # compilations
-
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in OTHERS]
 few_cases = pytest.mark.parametrize("case", [ALL_KINDS, *SLOW], ids=lambda case: case.name)
@@ -91,6 +89,7 @@ def test_float32_kernels_under_jit_agree_with_float64(case):
         assert np.all(np.abs(value - expected) <= 3e-6 * size(expected))
 
 
+@pytest.mark.slow
 @few_cases
 def test_gradients_are_finite_at_degenerate_images(case, x64):
     def total(net, x):

@@ -10,8 +10,6 @@ import pytest
 import wideflow as wf
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 X = np.ones((3, 4), np.float32)
 
 

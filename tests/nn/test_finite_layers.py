@@ -9,8 +9,6 @@ from network_cases import ACTIVATIONS, CASES, DEFAULTS, IDS, WIDTH, build, oracl
 from oracles.scalars import phi
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 
 def forward(spec, params, x):
     name, *rest = spec

@@ -9,8 +9,6 @@ from network_cases import WIDTH, rows
 import wideflow as wf
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 NORMS = (nn.RMSNorm, nn.LayerNorm)
 
 

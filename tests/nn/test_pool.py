@@ -11,8 +11,6 @@ from oracles import pixels
 from wideflow import nn
 from wideflow.nn import Demand
 
-pytestmark = pytest.mark.slow  # compilations
-
 LAYERS = [
     ((7,), nn.SumPool(2)),
     ((7,), nn.AvgPool(3, 2, "same")),

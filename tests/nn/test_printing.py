@@ -9,8 +9,6 @@ from network_cases import CASES, IDS
 import wideflow as wf
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 NAMES = {name: getattr(nn, name) for name in dir(nn) if name[0].isupper()}
 
 

@@ -22,13 +22,11 @@ import wideflow as wf
 from oracles import infinite
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 
-def differentiated(cases):
-    """The gradient of a quadrature takes long to compile."""
+def quadrature_slow(cases):
+    """One test for each case; quadrature takes long to compile."""
     return pytest.mark.parametrize(
         "case", [c if c.closed else pytest.param(c, marks=pytest.mark.slow) for c in cases], ids=lambda c: c.name
     )
@@ -46,17 +44,13 @@ def reference(case):
     return infinite.kernels(oracle_spec(case.spec), rows())
 
 
-@every_case
+@quadrature_slow(CASES)
 def test_kernels_equal_the_oracle_recursion(case):
     tolerance = 1e-11 if case.closed else 1e-9  # what `duals.quadrature` states
-    # 1 - correlation is not carried through smooth nonlinearities: a kink behind one sees the root of rounding.
-    mixed = case.name in {"erf-then-relu", "residual-in-residual"}
-    for value, expected, allowed in zip(
-        whole(case), reference(case), (tolerance, 1e-8 if mixed else tolerance), strict=True
-    ):
+    for value, expected in zip(whole(case), reference(case), strict=True):
         assert value.shape == (6, 6)
         assert value.dtype == np.float64
-        assert np.all(relative(value - expected, expected) <= allowed)
+        assert np.all(relative(value - expected, expected) <= tolerance)
 
 
 @pytest.mark.slow
@@ -99,6 +93,7 @@ def test_float32_kernels_agree_with_float64(case):
         assert np.all(relative(np.asarray(value, np.float64) - expected, expected) <= allowed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: "-".join(map(str, a)))
 def test_kernels_under_jit_equal_the_eager_ones(activation):
     x = rows(np.float32)
@@ -122,7 +117,8 @@ def weighted(net, x1, x2):
     return jnp.sum(weights * k.nngp) + jnp.sum(weights * k.ntk)
 
 
-@differentiated(CASES)
+@pytest.mark.slow
+@quadrature_slow(CASES)
 def test_gradients_are_finite_at_equal_opposite_parallel_and_zero_rows(case, x64):
     net, x = as_arrays(case.net), jnp.asarray(rows())
     for other in (None, x):
@@ -136,8 +132,9 @@ def derivative(f, direction, at, h):
     return (8 * (value(1) - value(-1)) - (value(2) - value(-2))) / (12 * h)
 
 
+@pytest.mark.slow
 # Without weights every correlation is one, and the NTK of a kinked network has the kink |w| in w.
-@differentiated([c for c in CASES if c.name != "dense-without-weights"])
+@quadrature_slow([c for c in CASES if c.name != "dense-without-weights"])
 def test_gradients_equal_finite_differences_on_the_diagonal_too(case, x64):
     rng = np.random.default_rng(5)
     at = as_arrays(case.net), jnp.asarray(anywhere())
@@ -148,7 +145,8 @@ def test_gradients_equal_finite_differences_on_the_diagonal_too(case, x64):
     np.testing.assert_allclose(slope, derivative(f, direction, at, 1e-4), rtol=1e-7, atol=1e-7)
 
 
-@differentiated([c for c in CASES if c.smooth])
+@pytest.mark.slow
+@quadrature_slow([c for c in CASES if c.smooth])
 def test_gradients_between_equal_rows_equal_finite_differences(case, x64):
     net, x = as_arrays(case.net), jnp.asarray(anywhere())
     direction = jnp.asarray(np.random.default_rng(6).standard_normal(x.shape))
@@ -198,6 +196,7 @@ ONE_HIDDEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ONE_HIDDEN, ids=lambda c: c.name)
 def test_one_hidden_layer_lies_within_monte_carlo_error(case):
     x = anywhere()[:3].astype(np.float32)

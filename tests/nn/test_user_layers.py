@@ -9,8 +9,6 @@ from network_cases import WIDTH, as_arrays, relative, rows
 import wideflow as wf
 from wideflow import nn
 
-pytestmark = pytest.mark.slow  # compilations
-
 
 class OwnRelu(nn.Activation):
     """A function alone."""

@@ -4,6 +4,7 @@ A network is a tuple: ("dense", out, w, b), ("serial", *layers), ("residual", *l
 `oracles.scalars`. Every expectation is a brute-force integral over the plane, whatever closed form may exist.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -58,12 +59,15 @@ def _plane(f, spec: tuple, a: float, c: float, b: float) -> float:
     between = np.arctan2(np.sqrt(max(a * b - c * c, 0.0)), c)  # angle between u and v
     rays = np.sort(np.mod(np.array([np.pi / 2, -np.pi / 2, between + np.pi / 2, between - np.pi / 2]), 2 * np.pi))
     starts, ends = rays, np.append(rays[1:], rays[0] + 2 * np.pi)
-    t, wt = np.polynomial.legendre.leggauss(ARC_NODES)
+    t, wt = _gauss_legendre(ARC_NODES)
     angles = (starts[:, None] + (ends - starts)[:, None] * (t + 1) / 2).ravel()
     wa = ((ends - starts)[:, None] / 2 * wt).ravel()
-    r, wr = np.polynomial.legendre.leggauss(RADIAL_NODES)
+    r, wr = _gauss_legendre(RADIAL_NODES)
     r, wr = RADIUS * (r + 1) / 2, RADIUS / 2 * wr
     wr = wr * r * np.exp(-(r**2) / 2) / (2 * np.pi)
     u = np.sqrt(a) * np.cos(angles)[:, None] * r
     v = np.sqrt(b) * np.cos(angles - between)[:, None] * r
     return float(wa @ (f(spec, u) * f(spec, v)) @ wr)
+
+
+_gauss_legendre = cache(np.polynomial.legendre.leggauss)

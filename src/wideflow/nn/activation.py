@@ -60,9 +60,10 @@ class Activation(Layer):
 
 @jax.jit  # one layer is one compilation: many layers in one would take XLA minutes, and equal layers share it
 def _transformed(layer: Activation, k: Cov) -> Cov:
-    cross = layer.moments(k.pair())
+    pair = k.pair()
+    cross = layer.moments(pair)
     own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2]))).k  # [n1 + n2, *S]
-    return k.replace(
+    new = k.replace(
         q1=own[: len(k.q1)],
         q2=own[len(k.q1) :],
         nngp=cross.k,
@@ -71,6 +72,16 @@ def _transformed(layer: Activation, k: Cov) -> Cov:
         gaussian=False,
         fresh=False,
     )
+    if cross.delta is not None or k.delta is None:
+        return new
+    return new.replace(delta=_delta_by_subtraction(pair, new.pair()))
+
+
+def _delta_by_subtraction(before: Pair, after: Pair) -> Array:
+    """1 − correlation from the rounded moments, but exactly 0 between equal inputs: a kink further on sees its root."""
+    tolerance = 8 * jnp.finfo(before.q12.dtype).eps
+    is_equal = (before.delta == 0) & (jnp.abs(before.q11 - before.q22) <= tolerance * before.q11)
+    return jnp.where(is_equal, 0, after.delta)
 
 
 class ClosedForm(Activation):

@@ -168,7 +168,10 @@ def _delta_of_sum(one: Pair, two: Pair) -> Array:
     """1 − correlation of the sum of two uncorrelated pairs, as a sum of terms that are never negative."""
     a1, b1, a2, b2 = root(one.q11), root(one.q22), root(two.q11), root(two.q22)
     mixed = one.scale * two.scale * (one.delta + two.delta - one.delta * two.delta)
-    det = one.det + two.det + (a1 * b2 - a2 * b1) ** 2 + 2 * mixed
+    skew = a1 * b2 - a2 * b1
+    # Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
+    skew = jnp.where(jnp.abs(skew) <= 4 * jnp.finfo(skew.dtype).eps * a1 * b2, 0, skew)
+    det = one.det + two.det + skew**2 + 2 * mixed
     return _delta_from_det(det, one.q11 + two.q11, one.q12 + two.q12, one.q22 + two.q22)
 
 
