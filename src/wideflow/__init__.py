@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for type checkers and editors
     from .dynamics import max_learning_rate as max_learning_rate
     from .kernels import Kernel as Kernel
     from .kernels import gram as gram
+    from .nn import reparameterize as reparameterize
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ __all__ = [
     "kernels",
     "max_learning_rate",
     "nn",
+    "reparameterize",
 ]
 _PARTS = ("compare", "datasets", "duals", "dynamics", "finite", "kernels", "nn", "report")
 _PART_OF = {
@@ -54,6 +56,7 @@ _PART_OF = {
     "Trajectory": "dynamics",
     "gram": "kernels",
     "max_learning_rate": "dynamics",
+    "reparameterize": "nn",
 }
 
 

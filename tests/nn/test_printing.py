@@ -37,7 +37,7 @@ def test_repr_shows_the_numbers_of_traced_hyperparameters():
     assert repr(nn.Dense(2, jnp.float32(1.5), 0.0)) == "Dense(2, w=1.5, b=0.0)"
     seen = []
     jax.jit(lambda layer: seen.append(repr(layer)) or 0)(nn.Dense(2, jnp.float32(1.5)))
-    assert seen == ["Dense(2, w=…)"]
+    assert seen == ["Dense(2, w=…, lr_w=…, lr_b=…)"]
 
 
 def test_repr_of_a_user_layer_shows_its_fields():

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from oracles import pixel_maps
 from wideflow import nn
 
 
@@ -77,7 +78,30 @@ def propagate(net, k):
                 k = propagate(layer, k)
             return k
         case nn.Residual():
-            return State(*(a + b for a, b in zip(k, propagate(net.branch, k), strict=True)))
+            return _sum([k, propagate(net.branch, k)])
+        case nn.Sum():
+            return _sum([propagate(branch, k) for branch in net.branches])
+        case nn.Product():
+            return _product([propagate(branch, k) for branch in net.branches])
+        case nn.Concat():
+            shares = np.array(net.channels) / sum(net.channels)
+            parts = [propagate(branch, k) for branch in net.branches]
+            return _sum([State(*(share * v for v in part)) for share, part in zip(shares, parts, strict=True)])
+        case nn.Repeat():
+            return propagate(nn.Serial(*[net.layer] * net.times), k)
+        case nn.RMSNorm():  # and nn.LayerNorm, of channels with mean zero
+            a, K, b = _moments(k.nngp)
+            size = np.sqrt((a + net.epsilon) * (b + net.epsilon))
+            return State(K / size, k.ntk / size)
+        case nn.LinearMap() | nn.Resize() | nn.Index():
+            M, new = pixel_maps.matrix(net, _pixels(k.nngp))
+            return State(*(_mapped(v, M, M, new) for v in k))
+        case nn.ConvTranspose():
+            taps, new = pixel_maps.taps(net, _pixels(k.nngp))
+            return _weights(net, State(*(sum(_mapped(v, T, T, new) for T in taps) / len(taps) for v in k)))
+        case nn.ConvLocal():
+            shared = propagate(nn.Conv(net.out, net.window, net.w, net.b, net.stride, net.dilation, net.padding), k)
+            return State(*map(_uncorrelated, shared))
         case nn.Conv():
             rows = patches(_pixels(k.nngp), net.window, net.stride, net.dilation, net.padding)
             return _weights(net, State(*(_joint_mean(v, rows) for v in k)))
@@ -92,13 +116,37 @@ def propagate(net, k):
             return State(*(v.sum(axis=tuple(range(2, v.ndim))) for v in k))
         case nn.Flatten():
             return State(*(_equal(v).reshape(*v.shape[:2], -1).mean(-1) for v in k))
-    K, slope = DUALS[type(net).__name__](*_moments(k.nngp))
+    K, slope = DUALS[type(net).__name__](net, *_moments(k.nngp))
     return State(K, slope * k.ntk)
 
 
 def _weights(layer, k):
-    K = layer.w**2 * k.nngp + (0 if layer.b is None else layer.b**2)
-    return State(K, K + layer.w**2 * k.ntk)
+    bias = 0 if layer.b is None else layer.b**2
+    own = layer.lr_w * layer.w**2 * k.nngp + layer.lr_b * bias
+    return State(layer.w**2 * k.nngp + bias, own + layer.w**2 * k.ntk)
+
+
+def _sum(states):
+    return State(*(sum(parts) for parts in zip(*states, strict=True)))
+
+
+def _product(states):
+    K, T = states[0]
+    for other in states[1:]:
+        K, T = K * other.nngp, T * other.nngp + K * other.ntk
+    return State(K, T)
+
+
+def _mapped(K, M, N, new):
+    """M K Nᵀ over flattened pixels."""
+    square = K.reshape(*K.shape[:2], M.shape[1], N.shape[1])
+    return np.einsum("pi,abij,qj->abpq", M, square, N).reshape(*K.shape[:2], *new, *new)
+
+
+def _uncorrelated(K):
+    """Zero where the two pixels differ."""
+    pixels = _pixels(K)
+    return K * np.eye(int(np.prod(pixels))).reshape(*pixels, *pixels)
 
 
 def _joint_mean(K, rows):
@@ -152,7 +200,7 @@ def _moments(K):
     return v.reshape(n, 1, *pixels, *ones), K, v.reshape(1, n, *ones, *pixels)
 
 
-def _relu(a, c, b):
+def _relu(_, a, c, b):
     scale = np.sqrt(a * b)
     cosine = np.where(scale > 0, c / np.where(scale > 0, scale, 1), 0)
     # Images and pixels of the tests are equal, opposite, or clearly apart: nothing lies this close to ±1 otherwise.
@@ -161,9 +209,29 @@ def _relu(a, c, b):
     return scale * (np.sin(angle) + (np.pi - angle) * cosine) / (2 * np.pi), (np.pi - angle) / (2 * np.pi)
 
 
-def _erf(a, c, b):
+def _two_relus(below, a, c, b):
+    """relu(z) + below · relu(−z)."""
+    (same, slope), (opposite, slope_of_opposite) = _relu(None, a, c, b), _relu(None, a, -c, b)
+    K = (1 + below**2) * same + 2 * below * opposite
+    return K, (1 + below**2) * slope - 2 * below * slope_of_opposite
+
+
+def _sin(layer, a, c, b):
+    both, w = layer.a**2 * np.exp(-(layer.w**2) * (a + b) / 2) / 2, layer.w**2
+    plus, minus = np.exp(w * c), np.cos(2 * layer.s) * np.exp(-w * c)
+    return both * (plus - minus), both * w * (plus + minus)
+
+
+def _erf(_, a, c, b):
     n = (1 + 2 * a) * (1 + 2 * b)
     return 2 / np.pi * np.arcsin(2 * c / np.sqrt(n)), 4 / np.pi / np.sqrt(n - 4 * c**2)
 
 
-DUALS = {"Relu": _relu, "Erf": _erf}
+DUALS = {
+    "Relu": _relu,
+    "LeakyRelu": lambda layer, *pair: _two_relus(-layer.slope, *pair),
+    "Abs": lambda _, *pair: _two_relus(1.0, *pair),
+    "Identity": lambda _, a, c, b: (c, np.ones_like(c)),
+    "Sin": _sin,
+    "Erf": _erf,
+}

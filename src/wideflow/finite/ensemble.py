@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from ..dynamics import GradientDescent
-from ..nn import Layer
+from ..nn import Layer, learning_rates
 from .structured import network_ntk
 
 
@@ -40,9 +40,9 @@ class EnsembleTraining:
     The loss is L = 1/(2D) Σ_α ‖f(x_α) − y_α‖². Network number s is drawn from the key `fold_in(key(seed), s)`, so
     its values depend neither on how many networks there are nor on the chunks they are trained in, beyond rounding.
 
-    `net`: a network with `init` and `apply`. `steps`: at which steps outputs are recorded, ascending; 0 is the
-    initialisation. `kernels`: of how many networks the empirical NTK is recorded too. `memory`: bytes the
-    parameters and work arrays of a chunk may take.
+    `net`: a network with `init` and `apply`; factors of the learning rate that its layers give (`nn.learning_rates`)
+    are used. `steps`: at which steps outputs are recorded, ascending; 0 is the initialisation. `kernels`: of how many
+    networks the empirical NTK is recorded too. `memory`: bytes the parameters and work arrays of a chunk may take.
 
     Errors: ValueError for steps that are not ascending, fewer than one network, and shapes that do not match.
     """
@@ -191,6 +191,7 @@ def _descend(net: Layer, params: Any, x: Array, y: Array, lr: float | Array, ste
         return jnp.sum((net.apply(p, x) - y) ** 2) / (2 * len(x))
 
     def step(_: Array, p: Any) -> Any:
-        return jax.tree.map(lambda leaf, slope: leaf - lr * slope, p, jax.grad(loss)(p))
+        rates = learning_rates(net, p)
+        return jax.tree.map(lambda leaf, rate, slope: leaf - lr * rate * slope, p, rates, jax.grad(loss)(p))
 
     return jax.lax.map(lambda p: jax.lax.fori_loop(0, steps, step, p), params, batch_size=together)

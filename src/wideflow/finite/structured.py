@@ -13,19 +13,21 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from ..nn import Activation, Dense, Layer, Residual, Serial
+from ..nn import Activation, Dense, Layer, Residual, Serial, learning_rates
+from ..nn.scaling import rate_factor, scales
 from .empirical import empirical_ntk
 
 
 def network_ntk(net: Layer, params: Any, x: Float[Array, "n *s c"]) -> Float[Array, "n n"]:
     """The NTK of a finite network made of layers, averaged over its outputs, on one batch.
 
-    Θ(x, x') = 1/out Σ_o Σ_μ ∂f_o(x)/∂θ_μ ∂f_o(x')/∂θ_μ. Where all parameters sit in Dense layers and inputs are
-    vectors, from inputs and cotangents: one forward and `out` backward passes and 4 n² N operations a layer of
-    width N. Other networks are contracted by `empirical_ntk`.
+    Θ(x, x') = 1/out Σ_o Σ_μ r_μ ∂f_o(x)/∂θ_μ ∂f_o(x')/∂θ_μ, r the factors of the learning rate that the layers give
+    (`nn.learning_rates`; 1 by default). Where all parameters sit in Dense layers and inputs are vectors, from inputs
+    and cotangents: one forward and `out` backward passes and 4 n² N operations a layer of width N. Other networks are
+    contracted by `empirical_ntk`.
     """
     if x.ndim != 2 or not _is_dense(net):
-        return empirical_ntk(net.apply, params, x)
+        return empirical_ntk(net.apply, params, x, rates=learning_rates(net, params))
     taps = [jnp.zeros((len(x), layer.out), x.dtype) for layer in _dense_layers(net)]
     outputs, pullback, inputs = jax.vjp(lambda z: _run(net, params, x, iter(z)), taps, has_aux=True)
     share = [_own_kernel(layer, h) for layer, h in zip(_dense_layers(net), inputs, strict=True)]
@@ -38,9 +40,13 @@ def network_ntk(net: Layer, params: Any, x: Float[Array, "n *s c"]) -> Float[Arr
 
 
 def _own_kernel(layer: Dense, h: Array) -> Array:
-    """Inner products of the gradients of one output of a layer with respect to its parameters: w²/fan_in h·h' + b²."""
-    kernel = jnp.asarray(layer.w, h.dtype) ** 2 / h.shape[1] * (h @ h.T)
-    return kernel if layer.b is None else kernel + jnp.asarray(layer.b, h.dtype) ** 2
+    """Inner products of the gradients of one output of a layer with respect to its parameters, times their factors.
+
+    lr_w w²/fan_in h·h' + lr_b b², with the multipliers of the layer's parameterization in place of w/√fan_in and b.
+    """
+    scale, rate = scales(layer, (h.shape[1], layer.out), h.dtype), rate_factor(layer, h.shape[1])
+    kernel = jnp.asarray(layer.lr_w * rate, h.dtype) * scale.weight**2 * (h @ h.T)
+    return kernel if layer.b is None else kernel + jnp.asarray(layer.lr_b * rate, h.dtype) * scale.bias**2
 
 
 def _run(layer: Layer, params: Any, x: Array, taps: Iterator[Array]) -> tuple[Array, list[Array]]:

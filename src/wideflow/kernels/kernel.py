@@ -13,7 +13,7 @@ from jax import Array
 
 from ..nn import Cov, Demand, Layer
 from .batch import checked_batch, checked_pair, values_of
-from .inputs import input_cov
+from .propagate import propagate
 
 
 class Kernels(NamedTuple):
@@ -98,11 +98,8 @@ def entries_at_once(net: Layer | None, x: Any) -> int:
 
 
 def _propagate(net: Layer, x1: Array, x2: Array | None) -> Cov:
-    """The covariance that leaves the network. Each layer's rule is compiled by itself, see `nn.Activation`."""
-    return net.cov(_input_cov(x1, x2, net.demand(Demand.EQUAL))).narrow(Demand.EQUAL)
-
-
-_input_cov = jax.jit(input_cov, static_argnums=2)
+    """The covariance that leaves the network, at equal pixels."""
+    return propagate(net, x1, x2, Demand.EQUAL).narrow(Demand.EQUAL)
 
 
 def _kernels(net: Layer, x1: Array, x2: Array | None) -> Kernels:

@@ -1,17 +1,30 @@
 """Networks as data: layers, combinators and the state of an infinite network."""
 
 from .activation import Activation as Activation
+from .attention import SelfAttention as SelfAttention
 from .combine import Residual as Residual
 from .combine import Serial as Serial
 from .conv import Conv as Conv
+from .conv_local import ConvLocal as ConvLocal
+from .conv_transpose import ConvTranspose as ConvTranspose
 from .cov import Cov as Cov
 from .demand import Demand as Demand
 from .dense import Dense as Dense
+from .dropout import Dropout as Dropout
+from .dropout import drop as drop
 from .elementwise import Elementwise as Elementwise
+from .embedding import Embedding as Embedding
 from .flatten import Flatten as Flatten
+from .graph import Aggregate as Aggregate
+from .graph_network import GraphNetwork as GraphNetwork
+from .graph_network import pack_graphs as pack_graphs
+from .index import Index as Index
 from .kernel_map import ExpNormalized as ExpNormalized
 from .kernel_map import KernelMap as KernelMap
 from .layer import Layer as Layer
+from .learning_rates import freeze as freeze
+from .learning_rates import learning_rates as learning_rates
+from .linear_map import LinearMap as LinearMap
 from .linear_units import Elu as Elu
 from .linear_units import Gelu as Gelu
 from .linear_units import Selu as Selu
@@ -28,6 +41,7 @@ from .pool import AvgPool as AvgPool
 from .pool import GlobalAvgPool as GlobalAvgPool
 from .pool import GlobalSumPool as GlobalSumPool
 from .pool import SumPool as SumPool
+from .positions import Positions as Positions
 from .powers import Exp as Exp
 from .powers import Hermite as Hermite
 from .powers import Identity as Identity
@@ -40,7 +54,12 @@ from .rectifiers import RectifiedMonomial as RectifiedMonomial
 from .rectifiers import Relu as Relu
 from .rectifiers import Sign as Sign
 from .rectifiers import Step as Step
+from .reparameterize import ABC as ABC
+from .reparameterize import reparameterize as reparameterize
+from .reparameterize import rescaled as rescaled
 from .repeat import Repeat as Repeat
+from .resize import Resize as Resize
+from .scaling import Scaling as Scaling
 from .sigmoids import Erf as Erf
 from .sigmoids import NormalCdf as NormalCdf
 from .sigmoids import Sigmoid as Sigmoid

@@ -78,9 +78,12 @@ def _transformed(layer: Activation, k: Cov) -> Cov:
 
 
 def _delta_by_subtraction(before: Pair, after: Pair) -> Array:
-    """1 − correlation from the rounded moments, but exactly 0 between equal inputs: a kink further on sees its root."""
+    """1 − correlation from the rounded moments, but 0 between equal inputs: a kink further on sees its root.
+
+    Layers between equal inputs and here may leave the square of their rounding in place of 0.
+    """
     tolerance = 8 * jnp.finfo(before.q12.dtype).eps
-    is_equal = (before.delta == 0) & (jnp.abs(before.q11 - before.q22) <= tolerance * before.q11)
+    is_equal = (before.delta <= tolerance**2) & (jnp.abs(before.q11 - before.q22) <= tolerance * before.q11)
     return jnp.where(is_equal, 0, after.delta)
 
 

@@ -13,10 +13,11 @@ from jaxtyping import Float, PRNGKeyArray
 from ..duals.root import root
 from .cov import Cov
 from .demand import Demand
-from .dense import fresh_weights
+from .dense import drawn_weights, fresh_weights, scaled_output
 from .hyperparameter import check_number
 from .layer import Layer, Shape
 from .patch import at_most_two, joint_sum, padded, pixel_axes
+from .scaling import Scaling, check_scaling, own_kernel
 from .slide import Slide
 from .window import Sizes, Window
 
@@ -25,12 +26,14 @@ class Conv(Layer):
     """A convolution over any number of pixel axes, in NTK parameterization.
 
     z = w/√fan_in · (x ⋆ W) + b · B with W, B ~ N(0, 1) the parameters, fan_in = channels · window pixels, one bias per
-    output channel. Infinite width (Arora et al. 2019, section 4): K' = w² A(K) + b², Θ' = K' + w² A(Θ), where A is the
-    mean over the patch: A(K)(p, p') = mean over offsets o of K(s p + d o, s p' + d o), zero outside the image.
+    output channel. Infinite width (Arora et al. 2019, section 4): K' = w² A(K) + b² and
+    Θ' = lr_w w² A(K) + lr_b b² + w² A(Θ), where A is the mean over the patch:
+    A(K)(p, p') = mean over offsets o of K(s p + d o, s p' + d o), zero outside the image.
 
     `out`: number of output channels. `window`, `stride`, `dilation`: an int for every pixel axis, or one per axis.
-    `padding`: "same" (zeros, ⌈pixels / stride⌉ outputs), "valid", or "circular". `w`, `b`: standard deviations as in
-    `Dense`; b=None means no bias. Cost of A: Σ window additions per entry. Raises ValueError for options that make
+    `padding`: "same" (zeros, ⌈pixels / stride⌉ outputs), "valid", or "circular". `w`, `b`, `lr_w`, `lr_b`: standard
+    deviations and factors of the learning rate as in `Dense`; b=None means no bias. `parameterization` and `channels`
+    are written by `reparameterize`. Cost of A: Σ window additions per entry. Raises ValueError for options that make
     no sense, and for inputs they do not fit.
 
     ```python
@@ -46,40 +49,42 @@ class Conv(Layer):
     stride: Sizes = eqx.field(static=True, default=1)
     dilation: Sizes = eqx.field(static=True, default=1)
     padding: str = eqx.field(static=True, default="same")
+    lr_w: float | Float[Array, ""] = 1.0
+    lr_b: float | Float[Array, ""] = 1.0
+    parameterization: str | Scaling = eqx.field(static=True, default="ntk")
+    channels: float | Float[Array, ""] | None = None
 
     def __check_init__(self):
         if self.out < 1:
             raise ValueError(f"{self!r}: the number of output channels must be at least 1, got {self.out}")
-        check_number(self, "w", 0.0)
-        check_number(self, "b", 0.0)
+        for name in ("w", "b", "lr_w", "lr_b"):
+            check_number(self, name, 0.0)
+        check_scaling(self)
         self._window.check()
 
     @property
     def _window(self) -> Window:
         return Window(repr(self), self.window, self.stride, self.dilation, self.padding)
 
+    def _slides(self, pixels: tuple[int, ...]) -> tuple[Slide, ...]:
+        """The window along each pixel axis; ValueError where it does not fit."""
+        return self._window.slides(pixels)
+
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[dict[str, Array], Shape]:
         """Parameters `{"W": [*window, in, out], "B": [out]}`, all standard normal."""
-        slides = self._window.slides(shape[:-1])
-        weight_key, bias_key = jax.random.split(key)
-        params = {"W": jax.random.normal(weight_key, (*(s.size for s in slides), shape[-1], self.out))}
-        if self.b is not None:
-            params["B"] = jax.random.normal(bias_key, (self.out,))
+        slides = self._slides(shape[:-1])
+        params = drawn_weights(self, key, (*(s.size for s in slides), shape[-1], self.out))
         return params, (*(s.count for s in slides), self.out)
 
     def apply(self, params: dict[str, Array], x: Array) -> Array:
         """z = w/√fan_in · (x ⋆ W) + b · B."""
-        W = params["W"]
-        z = _convolved(x, W, self._window.slides(x.shape[1:-1]))
-        z = z * (jnp.asarray(self.w, x.dtype) / prod(W.shape[:-1]) ** 0.5)
-        if self.b is None:
-            return z
-        bias = jnp.asarray(self.b, x.dtype) * params["B"]
-        return z + bias.reshape((1,) * (z.ndim - 1) + bias.shape)
+        return scaled_output(self, params, _convolved(x, params["W"], self._slides(x.shape[1:-1])))
 
     def cov(self, k: Cov) -> Cov:
-        """K' = w² A(K) + b², Θ' = K' + w² A(Θ)."""
-        return fresh_weights(_patch_mean(k, self._window.slides(k.pixel_shape)), self.w, self.b)
+        """K' = w² A(K) + b², Θ' = lr_w w² A(K) + lr_b b² + w² A(Θ)."""
+        slides = self._slides(k.pixel_shape)
+        own = own_kernel(self, prod(s.size for s in slides), k.nngp.dtype)
+        return fresh_weights(_patch_mean(k, slides), self.w, self.b, own)
 
     def demand(self, need: Demand) -> Demand:
         """Equal pixels see equal pixels of their patches: what the output needs."""

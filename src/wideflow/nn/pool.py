@@ -11,11 +11,10 @@ import numpy as np
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from ..duals import Pair
-from ..duals.root import root
 from .cov import Cov
 from .demand import Demand
 from .layer import Layer, Shape
+from .mixing import delta_within, distance, paired, ratio
 from .patch import each_sum, joint_sum, padded, pixel_axes
 from .slide import Slide
 from .window import Sizes, Window
@@ -65,7 +64,7 @@ class SumPool(Layer):
     def cov(self, k: Cov) -> Cov:
         """Sums over both windows; a linear map of each channel, so Gaussian stays Gaussian."""
         slides = self._window.slides(k.pixel_shape)
-        return _pooled(_paired(self, k), slides, self._weights(slides))
+        return _pooled(paired(self, k), slides, self._weights(slides))
 
     def demand(self, need: Demand) -> Demand:
         """Every pair: even one output pixel mixes different pixels."""
@@ -99,7 +98,7 @@ class GlobalSumPool(Layer):
 
     def cov(self, k: Cov) -> Cov:
         """The sum over every pair of pixels."""
-        return _pooled_over_all(_paired(self, k), prod(k.pixel_shape))
+        return _pooled_over_all(paired(self, k), prod(k.pixel_shape))
 
     def demand(self, need: Demand) -> Demand:
         """Every pair."""
@@ -115,17 +114,7 @@ class GlobalAvgPool(GlobalSumPool):
 
     def cov(self, k: Cov) -> Cov:
         """The mean over every pair of pixels."""
-        return _pooled_over_all(_paired(self, k), 1)
-
-
-def _paired(layer: Layer, k: Cov) -> Cov:
-    """`k`, if it carries every pair of pixels; ValueError otherwise."""
-    if k.pixels and k.demand is not Demand.EVERY:
-        raise ValueError(
-            f"{layer!r}: wanted the covariance of every pair of pixels, got equal pixels only; "
-            "a layer before it must ask for Demand.EVERY in its rule `demand`"
-        )
-    return k
+        return _pooled_over_all(paired(self, k), 1)
 
 
 def _weighted(x: Array, weights: tuple[tuple[float, ...], ...], axes: list[tuple[int, ...]]) -> Array:
@@ -143,11 +132,11 @@ def _pooled(k: Cov, slides: tuple[Slide, ...], weights: tuple[tuple[float, ...],
     weighted = lambda x, batch: _weighted(x, weights, pixel_axes(k, batch))  # noqa: E731
     pool = lambda x, batch: weighted(each_sum(k, slides, x, batch), batch)  # noqa: E731
     new = k.replace(q1=pool(k.q1, 1), q2=pool(k.q2, 1), nngp=pool(k.nngp, 2), ntk=pool(k.ntk, 2))
-    t = _ratio(k)
-    bound = weighted(joint_sum(k, slides, _distance(k, t), 2) ** 2, 2)
+    t = ratio(k)
+    bound = weighted(joint_sum(k, slides, distance(k, t), 2) ** 2, 2)
     alike = [w[:, None] == w for w in map(np.array, weights)]
     bound = jnp.where(_outer(alike, len(slides)), bound, jnp.inf)
-    return new.replace(delta=_delta_within(new, bound, t))
+    return new.replace(delta=delta_within(new, bound, t))
 
 
 def _outer(alike: list[np.ndarray], axes: int) -> np.ndarray:
@@ -165,31 +154,5 @@ def _pooled_over_all(k: Cov, factor: int) -> Cov:
 
     arrays = dict(q1=mean(k.q1, 1), q2=mean(k.q2, 1), nngp=mean(k.nngp, 2), ntk=mean(k.ntk, 2))
     new = dataclasses.replace(k, **arrays, delta=None, demand=Demand.EQUAL)
-    t = _ratio(k)
-    return new.replace(delta=_delta_within(new, mean(k.equal(_distance(k, t)), 2) ** 2, t.reshape(t.shape[:2])))
-
-
-def _ratio(k: Cov) -> Array:
-    """How much larger the first input's features are than the second's: `[n1, n2, 1, …]`."""
-    v1, v2 = (jnp.mean(v, axis=tuple(range(2, v.ndim)), keepdims=True) for v in k.variances())
-    alive = (v1 > 0) & (v2 > 0)
-    return root(jnp.where(alive, v1, 1) / jnp.where(alive, v2, 1))
-
-
-def _distance(k: Cov, t: Array) -> Array:
-    """√Var(f − t g) at every pair of pixels."""
-    pair = k.pair()
-    return root(Pair(pair.q11, t * pair.q12, t**2 * pair.q22, pair.delta).gap)
-
-
-def _delta_within(k: Cov, bound: Array, t: Array) -> Array:
-    """1 − correlation by subtraction, but no more than `bound`, one on the variance of F − t G, allows.
-
-    Pools F = Σ f_o, G = Σ g_o have Var(F − t G) ≤ (Σ √Var(f_o − t g_o))². Where inputs are equal up to a factor, or
-    nearly so, this is what is left of the digits. Values only: the derivative is that of the subtraction.
-    """
-    pair = k.pair()
-    room = bound - (root(pair.q11) - t * root(pair.q22)) ** 2
-    alive = pair.scale > 0
-    limit = jnp.where(alive, jnp.maximum(room, 0) / (2 * t * jnp.where(alive, pair.scale, 1)), jnp.inf)
-    return pair.delta + jax.lax.stop_gradient(jnp.minimum(pair.delta, limit) - pair.delta)
+    t = ratio(k)
+    return new.replace(delta=delta_within(new, mean(k.equal(distance(k, t)), 2) ** 2, t.reshape(t.shape[:2])))

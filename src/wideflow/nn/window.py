@@ -42,6 +42,10 @@ class Window:
 
     def slides(self, pixels: tuple[int, ...]) -> tuple[Slide, ...]:
         """The window along each axis of an input with these pixels; ValueError where it does not fit."""
+        return tuple(self._slide(*axis) for axis in self.axes(pixels))
+
+    def axes(self, pixels: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+        """(length, size, stride, dilation) of each pixel axis; ValueError where their number does not fit."""
         if not pixels:
             raise ValueError(
                 f"{self.layer}: wanted inputs with pixels, [n, *pixels, channels], got vectors [n, channels]; "
@@ -53,8 +57,8 @@ class Window:
                 f"{self.layer}: the window has {rank} axes, the input has {len(pixels)} with pixels {pixels}; "
                 f"give {len(pixels)} numbers, or one for every axis"
             )
-        each = zip(pixels, *(_each(v, len(pixels)) for v in (self.size, self.stride, self.dilation)), strict=True)
-        return tuple(self._slide(*axis) for axis in each)
+        each = (_each(v, len(pixels)) for v in (self.size, self.stride, self.dilation))
+        return list(zip(pixels, *each, strict=True))
 
     def _slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
         bare = Slide(length, size, stride, dilation)
