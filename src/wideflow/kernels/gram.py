@@ -1,6 +1,5 @@
 """Kernel matrices of any size, computed in tiles."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -8,7 +7,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from .batch import checked_pair
-from .kernel import Kernels, entries_at_once
+from .kernel import Kernel, Kernels
+from .plan import plan_of
 from .progress import Progress
 from .store import TileStore
 
@@ -30,13 +30,15 @@ def gram(
     out: str | Path | None = None,
     progress: bool = False,
     tile: int | None = None,
+    memory: int | None = None,
 ) -> np.ndarray:
     """The kernel matrix `[n1, n2, *pixels]` as a NumPy array, computed in tiles of bounded memory.
 
     Where `x2` is None the matrix is symmetric: one triangle is computed, the other mirrored. `tile` is the number of
     rows and columns of a tile (any number; a remainder is fine); by default it is chosen so that a tile's work stays
-    near 256 MiB, counting every pair of pixels where the network needs them. Values do not depend on the tiling
-    beyond the rounding of the matrix product of the inputs.
+    near 256 MiB, counting every pair of pixels where the network needs them. `memory`: bytes that the matrix and a
+    tile's work may take together; `kernel.plan` tells them beforehand. Values do not depend on the tiling beyond the
+    rounding of the matrix product of the inputs.
 
     `out`: a path; the matrix is written there (`.npy`, memory-mapped) and a run that was killed goes on where it
     stopped. `progress`: print tiles done and the time left to standard error.
@@ -51,7 +53,8 @@ def gram(
     x1, x2 = checked_pair(x1, x2)
     x1, x2 = np.asarray(x1), None if x2 is None else np.asarray(x2)
     shape = (len(x1), len(x1) if x2 is None else len(x2), *_pixels(kernel, x1, get))
-    tile = tile or min(max(1, math.isqrt(entries_at_once(getattr(kernel, "net", None), x1))), max(shape[:2]))
+    net = kernel.net if isinstance(kernel, Kernel) else None
+    tile = plan_of(net, shape, x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None).tile
     store = TileStore.open(shape, x1.dtype, tile, out, key=(repr(kernel), get, x1, x2))
     tiles = [t for t in _tiles(shape, tile, symmetric=x2 is None) if t not in store.done]
     with Progress(len(tiles), "tiles", enabled=progress) as bar:
@@ -86,7 +89,9 @@ def _tiles(shape: tuple[int, ...], tile: int, symmetric: bool) -> Iterator[tuple
 
 
 def _pixels(kernel: KernelLike, x: np.ndarray, get: str) -> tuple[int, ...]:
-    """The pixel axes of the kernel's result, from one entry; vectors have none."""
+    """The pixel axes of the kernel's result; vectors have none."""
     if x.ndim == 2:
         return ()
+    if isinstance(kernel, Kernel):
+        return kernel.plan(x[:1]).shape[2:]
     return getattr(kernel(x[:1]), get).shape[2:]

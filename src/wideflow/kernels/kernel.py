@@ -1,6 +1,5 @@
 """The kernels of an infinitely wide network."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,8 +11,11 @@ import numpy as np
 from jax import Array
 
 from ..nn import Cov, Demand, Layer
+from ..nn.fold import fold
 from .batch import checked_batch, checked_pair, values_of
-from .propagate import propagate
+from .plan import WORK_BYTES, Plan, plan_of
+from .propagate import propagate, sees_products
+from .tiled import TILE, in_tiles
 
 
 class Kernels(NamedTuple):
@@ -51,7 +53,8 @@ class Kernel(eqx.Module):
 
     def __call__(self, x1: Any, x2: Any = None) -> Kernels:
         """Both kernels between two batches: `[n1, n2, *pixels]`."""
-        return _in_precision_of(*checked_pair(x1, x2), partial(_kernels, self.net))
+        x1, x2 = checked_pair(x1, x2)
+        return _in_tiles(self.net, x1, x2) or _in_precision_of(x1, x2, partial(_kernels, self.net))
 
     def nngp(self, x1: Any, x2: Any = None) -> Any:
         """The NNGP kernel alone, `[n1, n2, *pixels]`."""
@@ -65,8 +68,46 @@ class Kernel(eqx.Module):
         """Both kernels of every input with itself, `[n, *pixels]`, without the rest of the matrix."""
         return _in_precision_of(checked_batch(x, "x"), None, lambda x, _: _diagonal(self.net, x))
 
+    def plan(
+        self, x1: Any, x2: Any = None, tile: int | None = None, memory: int | None = None, out: Any = None
+    ) -> Plan:
+        """What `gram(kernel, x1, x2, …)` with these options will take, as numbers and in words; computes nothing.
+
+        Raises ValueError where it does not fit into `memory` bytes, and the errors of the inputs.
+
+        ```python
+        print(kernel.plan(x))
+        ```
+        """
+        x1, x2 = checked_pair(x1, x2)
+        return plan_of(self.net, self._shape(x1, x2), x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None)
+
+    def _shape(self, x1: Any, x2: Any) -> tuple[int, ...]:
+        """The shape of the kernel matrix, `(n1, n2, *pixels)`."""
+        one_input = jax.ShapeDtypeStruct((1, *x1.shape[1:]), np.float32)
+        one = jax.eval_shape(lambda x: _kernels(self.net, x, None).ntk, one_input)
+        return (len(x1), len(x1 if x2 is None else x2), *one.shape[2:])
+
     def __repr__(self) -> str:
         return f"Kernel({self.net!r})"
+
+
+def _in_tiles(net: Layer, x1: Any, x2: Any) -> Kernels | None:
+    """The kernels of many vectors on a CPU; None where inputs have pixels, are few, or are traced."""
+    if (
+        x1.ndim != 2
+        or not sees_products(net)
+        or len(x1) * len(x1 if x2 is None else x2) < 2 * TILE**2
+        or jax.default_backend() != "cpu"
+    ):
+        return None
+    values1, values2 = values_of(x1), None if x2 is None else values_of(x2)
+    if values1 is None or (x2 is not None and values2 is None):
+        return None
+    values = in_tiles(fold(net), values1, values2)
+    if x1.dtype == np.float64 and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        return Kernels(*values)
+    return Kernels(*(jax.device_put(value, may_alias=True) for value in values))
 
 
 def _in_precision_of(x1: Any, x2: Any, compute: Callable[[Any, Any], Any]) -> Any:
@@ -84,17 +125,6 @@ def _in_precision_of(x1: Any, x2: Any, compute: Callable[[Any, Any], Any]) -> An
 def _as_numpy(values: Any) -> Any:
     known = values_of(values)
     return values if known is None else known
-
-
-_WORK_BYTES = 256 * 2**20  # of the arrays that one call holds at once
-_LIVE_ARRAYS = 10  # arrays of the covariance's size that a layer's rule holds
-
-
-def entries_at_once(net: Layer | None, x: Any) -> int:
-    """How many pairs of inputs fit into the work budget, by what each holds on its way through the network."""
-    pixels = math.prod(x.shape[1:-1])
-    every = net is not None and net.demand(Demand.EQUAL) is Demand.EVERY
-    return max(1, _WORK_BYTES // (x.dtype.itemsize * _LIVE_ARRAYS * (pixels**2 if every else pixels)))
 
 
 def _propagate(net: Layer, x1: Array, x2: Array | None) -> Cov:
@@ -116,4 +146,5 @@ def _diagonal(net: Layer, x: Array) -> Kernels:
         k = _propagate(net, row[None], None)
         return Kernels(k.nngp[0, 0], k.ntk[0, 0])
 
-    return jax.lax.map(one, x, batch_size=entries_at_once(net, x))
+    plan = plan_of(net, (len(x), len(x)), x.shape[1:], x.dtype, symmetric=True)
+    return jax.lax.map(one, x, batch_size=max(1, WORK_BYTES // plan.entry_bytes))

@@ -47,6 +47,23 @@ def _(net: GraphNetwork, x1: Array, x2: Array | None, need: Demand) -> Cov:
     return propagate(net.on(first, second), x1, x2, need)
 
 
+@singledispatch
+def sees_products(net: Layer) -> bool:
+    """Whether the network knows its inputs by their inner products alone, as by default."""
+    return True
+
+
+@sees_products.register(Serial)
+def _(net: Serial) -> bool:
+    return not net.layers or sees_products(net.layers[0])
+
+
+@sees_products.register(Embedding)
+@sees_products.register(GraphNetwork)
+def _(net: Layer) -> bool:
+    return False
+
+
 _input_cov = jax.jit(input_cov, static_argnums=2)
 
 

@@ -75,13 +75,13 @@ def _repeated(layer: Layer, times: int, k: Cov) -> Cov:
     layer with weights makes the channels Gaussian): passes are unrolled until it stays.
     """
     for done in range(times):
-        if _structure(jax.eval_shape(layer.cov, k)) == _structure(k):
+        if structure(jax.eval_shape(layer.cov, k)) == structure(k):
             return jax.lax.scan(lambda k, _: (layer.cov(k), None), k, length=times - done)[0]
         k = layer.cov(k)
     return k
 
 
-def _structure(k: Any) -> tuple[Any, ...]:
+def structure(k: Any) -> tuple[Any, ...]:
     """What a scan's state must keep: which arrays there are, their shapes and dtypes, and the flags."""
     leaves, flags = jax.tree.flatten(k)
     return (flags, *((leaf.shape, leaf.dtype) for leaf in leaves))

@@ -1,0 +1,62 @@
+"""Angles between rows of inputs on the host, where BLAS multiplies twice as fast as XLA."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Rows(NamedTuple):
+    """Inputs `[n, d]` as directions. `q [n]`: mean squares. `units [n, d]`: rows of length one in float64, zero rows
+    zero. `working [n, d]`: the same in the dtype of the inputs."""
+
+    q: np.ndarray
+    units: np.ndarray
+    working: np.ndarray
+
+    def part(self, start: int, stop: int) -> "Rows":
+        """The rows from `start` to `stop`."""
+        return Rows(self.q[start:stop], self.units[start:stop], self.working[start:stop])
+
+
+def rows_of(x: np.ndarray, multiple: int) -> Rows:
+    """The rows of `x [n, d]`, filled up with zero rows to a multiple of `multiple`."""
+    n, d = x.shape
+    filled = np.zeros((-(-n // multiple) * multiple, d))
+    filled[:n] = x
+    square = np.einsum("nd,nd->n", filled, filled)
+    filled /= np.sqrt(np.where(square > 0, square, 1))[:, None]
+    return Rows((square / d).astype(x.dtype), filled, filled.astype(x.dtype, copy=False))
+
+
+# Below these, 1 − |cos| of a product in the dtype has too few digits left, and the difference of the rows is summed.
+_CLOSE = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-7}
+_MANY = 0.01  # share of close pairs from which a product in float64 is cheaper than so many differences
+_CHUNK = 2**22  # numbers held at once for the differences
+
+
+def gaps(one: Rows, two: Rows, product: np.ndarray, same: bool) -> np.ndarray:
+    """1 − cos of the angle between every two rows, `[n1, n2]`, from `product` = one.working · two.workingᵀ.
+
+    A kernel with a kink sees the root of this number, and in a rounded product little of a small one is left.
+    `same`: the rows are the same, and the diagonal is exactly zero.
+    """
+    dtype = product.dtype
+    limit = 1 - _CLOSE[dtype]
+    if np.max(product) <= limit and np.min(product) >= -limit:
+        return 1 - product
+    close = np.abs(product) > limit
+    if same:
+        np.fill_diagonal(close, False)
+    if dtype == np.float32 and np.count_nonzero(close) > _MANY * close.size:
+        product = one.units @ two.units.T
+        close &= np.abs(product) > 1 - _CLOSE[product.dtype]
+    gap = 1 - product
+    i, j = np.nonzero(close)
+    step = max(1, _CHUNK // one.units.shape[1])
+    for at in (slice(start, start + step) for start in range(0, len(i), step)):
+        side = np.sign(product[i[at], j[at]])
+        half_square = np.sum((one.units[i[at]] - side[:, None] * two.units[j[at]]) ** 2, axis=1) / 2
+        gap[i[at], j[at]] = np.where(side > 0, half_square, 2 - half_square)
+    if same:
+        np.fill_diagonal(gap, 0)
+    return gap.astype(dtype, copy=False)

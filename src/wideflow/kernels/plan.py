@@ -1,0 +1,124 @@
+"""What a kernel matrix will take, before it is computed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..nn import Demand, Layer
+
+WORK_BYTES = 256 * 2**20  # of the arrays that one tile holds at once, unless a memory budget says less
+_LIVE_ARRAYS = 10  # arrays of the covariance's size that a layer's rule holds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a kernel matrix `[*shape]` computed in tiles of `tile` rows and columns; `print` shows them.
+
+    `tiles`: how many are computed (of a symmetric matrix one triangle). `entry_bytes`: what one entry holds on its
+    way through the network. `result_bytes`: the matrix; `in_memory`: whether it lies in memory or in a file.
+    `pixel_pairs`: pairs of pixels that are visited for one entry, 1 for vectors. `budget`: bytes, or None.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    symmetric: bool
+    tile: int
+    entry_bytes: int
+    pixel_pairs: int
+    channels: int
+    in_memory: bool
+    budget: int | None
+
+    @property
+    def tiles(self) -> int:
+        """Tiles to compute."""
+        rows, columns = (-(-n // self.tile) for n in self.shape[:2])
+        return rows * (rows + 1) // 2 if self.symmetric else rows * columns
+
+    @property
+    def entries(self) -> int:
+        """Entries to compute, without the mirrored ones."""
+        n1, n2 = self.shape[:2]
+        return n1 * (n1 + 1) // 2 if self.symmetric else n1 * n2
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the matrix."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def work_bytes(self) -> int:
+        """Bytes that a tile holds at once, about."""
+        return self.tile**2 * self.entry_bytes
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of memory in all: a tile's work, and the matrix where it lies in memory."""
+        return self.work_bytes + (self.result_bytes if self.in_memory else 0)
+
+    def __str__(self) -> str:
+        n1, n2, *pixels = self.shape
+        rows = [
+            ("matrix", f"{n1:,} × {n2:,}{' × pixels ' + '×'.join(map(str, pixels)) if pixels else ''}, {self.dtype}"),
+            ("result", f"{_size(self.result_bytes)} in {'memory' if self.in_memory else 'a file'}"),
+            ("tiles", f"{self.tiles:,} of {self.tile:,} × {self.tile:,}{', one triangle' if self.symmetric else ''}"),
+            ("work", f"{_size(self.work_bytes)} at a time, {_size(self.entry_bytes)} an entry"),
+            ("memory", _size(self.total_bytes) + ("" if self.budget is None else f" of {_size(self.budget)}")),
+            ("product", f"{2 * self.entries * self.pixel_pairs * self.channels:.1e} operations"),
+            ("elements", f"{self.entries * self.pixel_pairs:.1e} for every layer to visit"),
+        ]
+        return "\n".join(f"{name:9}{value}" for name, value in rows)
+
+    __repr__ = __str__
+
+
+def plan_of(
+    net: Layer | None,
+    shape: tuple[int, ...],
+    inputs: tuple[int, ...],
+    dtype: np.dtype,
+    symmetric: bool,
+    tile: int | None = None,
+    memory: int | None = None,
+    in_memory: bool = True,
+) -> Plan:
+    """The plan of a matrix of this `shape` for inputs `(*pixels, channels)`; see `gram` for the other options.
+
+    Raises ValueError where the result and the work of one tile do not fit into `memory` bytes, with the numbers.
+    """
+    pixels = math.prod(inputs[:-1])
+    every = net is not None and net.demand(Demand.EQUAL) is Demand.EVERY
+    pairs = pixels**2 if every else pixels
+    entry = dtype.itemsize * _LIVE_ARRAYS * pairs
+    result = math.prod(shape) * dtype.itemsize if in_memory else 0
+    room = WORK_BYTES if memory is None else min(WORK_BYTES, (memory - result) // 2)
+    tile = tile or max(1, min(math.isqrt(max(room, 0) // entry), max(shape[:2])))
+    plan = Plan(shape, dtype, symmetric, tile, entry, pairs, inputs[-1], in_memory, memory)
+    if memory is not None and plan.total_bytes > memory:
+        raise ValueError(_refusal(plan))
+    return plan
+
+
+def _refusal(plan: Plan) -> str:
+    assert plan.budget is not None
+    needed = f"{_size(plan.result_bytes)} for the matrix" if plan.in_memory else "nothing for the matrix"
+    remedy = (
+        "give more memory, or write the matrix to a file with out=PATH"
+        if plan.in_memory and plan.work_bytes <= plan.budget
+        else "give more memory or smaller tiles"
+    )
+    half = ", or float32 inputs, which take half" if plan.dtype == np.float64 else ""
+    return (
+        f"gram: {_size(plan.budget)} of memory are too little: {needed} and {_size(plan.work_bytes)} for a tile of "
+        f"{plan.tile} × {plan.tile}; {remedy}{half}"
+    )
+
+
+def _size(count: float) -> str:
+    """Bytes in words: `1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(count) < 1024:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:,.3g} GiB" if count < 1000 else f"{count:,.0f} GiB"

@@ -1,0 +1,124 @@
+"""Large kernels of vectors, in tiles and as curves, against the same network on few inputs at a time in float64."""
+
+import jax
+import numpy as np
+import pytest
+
+import wideflow as wf
+from wideflow import nn
+from wideflow.kernels.angles import gaps, rows_of
+from wideflow.kernels.kernel import _kernels
+from wideflow.kernels.tiled import TILE, in_tiles
+from wideflow.kernels.univariate import curve_of, is_homogeneous
+from wideflow.nn.fold import Run, fold
+
+N1, N2 = 2 * TILE - 90, 2 * TILE - 1
+
+
+def serial(activation, b, depth=4, w=1.3):
+    layers = [part for i in range(depth) for part in (nn.Dense(8, w + i / 10, b), activation)]
+    return nn.Serial(*layers, nn.Dense(1))
+
+
+def inputs(dtype, constant_norm=False):
+    """Rows in general position among equal, opposite, nearly parallel and zero ones."""
+    x = np.random.default_rng(0).standard_normal((N1, 5))
+    x[3], x[N1 - 1], x[5], x[7] = x[2], -x[0], x[4] + 1e-5 * x[6], 0
+    if constant_norm:
+        x[7] = x[6]
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x.astype(dtype)
+
+
+def directly(net, x1, x2=None):
+    with jax.enable_x64(True):
+        x1, x2 = (None if x is None else jax.numpy.asarray(x, np.float64) for x in (x1, x2))
+        return jax.tree.map(np.asarray, _kernels(net, x1, x2))
+
+
+CASES = {
+    "curve of a homogeneous network": (serial(nn.Relu(), None), False),
+    "curve at constant norm": (serial(nn.Erf(), 0.3), True),
+    "every layer": (serial(nn.Relu(), 0.3), False),
+}
+
+
+@pytest.mark.parametrize(("net", "constant_norm"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 5e-6), (np.float64, 5e-13)])
+def test_large_kernels_equal_the_small_ones(net, constant_norm, dtype, tolerance):
+    x = inputs(dtype, constant_norm)
+    some = np.array([0, 2, 3, 4, 5, 7, TILE, N1 - 1])
+    for value, expected in zip(wf.Kernel(net)(x), directly(net, x[some]), strict=True):
+        value = np.asarray(value)
+        assert value.dtype == dtype
+        assert np.all(np.isfinite(value))
+        np.testing.assert_array_equal(value, value.T)
+        unit = np.sqrt(np.outer(np.diagonal(expected), np.diagonal(expected))) + 1e-30
+        assert np.max(np.abs(value[np.ix_(some, some)] - expected) / unit) < tolerance
+
+
+def test_rectangles_have_every_row_and_column():
+    net, rng = serial(nn.Gelu(), 0.1, depth=2), np.random.default_rng(1)
+    x1, x2 = rng.standard_normal((N1, 5)), rng.standard_normal((N2, 5))
+    rows, columns = np.array([0, TILE, N1 - 1]), np.array([0, TILE - 1, N2 - 1])
+    for value, expected in zip(wf.Kernel(net)(x1, x2), directly(net, x1[rows], x2[columns]), strict=True):
+        assert value.shape == (N1, N2)
+        np.testing.assert_allclose(value[np.ix_(rows, columns)], expected, rtol=1e-11, atol=1e-13)
+
+
+def test_curves_are_used_where_kernels_have_one_variable_and_nowhere_else():
+    q = np.array([1.0, 2.0])
+    assert curve_of(serial(nn.Relu(), None), q) is not None
+    assert curve_of(serial(nn.Relu(), 0.1), q) is None
+    assert curve_of(serial(nn.Relu(), 0.1), np.array([2.0, 2.0])) is not None
+    assert curve_of(serial(nn.Relu(), None), np.zeros(2)) is None
+    assert curve_of(nn.Serial(nn.Dense(3), nn.Sin(w=60.0), nn.Dense(1)), np.ones(2)) is None  # too wiggly
+    assert is_homogeneous(nn.Residual(nn.LeakyRelu(0.2), nn.Dense(3)))
+    assert not is_homogeneous(nn.Residual(nn.Erf(), nn.Dense(3)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gaps_are_those_of_the_definition_even_where_products_lose_them(dtype):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((6, 40))
+    x[1], x[2], x[3], x[4] = x[0] + 1e-6 * x[5], 3 * x[0], -x[0] + 1e-4 * x[5], 0
+    x = x.astype(dtype)
+    rows = rows_of(x, 8)
+    gap = gaps(rows, rows, rows.working @ rows.working.T, same=True)[:6, :6]
+    units = x.astype(np.longdouble)
+    norms = np.linalg.norm(units.astype(np.float64), axis=1, keepdims=True)
+    units = units / np.where(norms > 0, norms, 1)
+    expected = np.sum((units[:, None] - units[None]) ** 2, axis=2) / 2
+    expected[4], expected[:, 4], expected[4, 4] = 1, 1, 0
+    np.testing.assert_allclose(gap, expected.astype(float), rtol=3e-5 if dtype == np.float32 else 1e-7, atol=1e-13)
+    assert np.all(np.diagonal(gap) == 0)
+
+
+def test_alike_layers_are_one_scan_with_the_values_of_the_layers():
+    body = [nn.Dense(8, 1.1, 0.1), nn.Erf()] * 3 + [nn.Dense(8, 1.4, 0.2), nn.Erf()]
+    net = nn.Serial(nn.Dense(8), *body, nn.Residual(*body, nn.Dense(8)), nn.Dense(1))
+    folded = fold(net)
+    assert isinstance(folded, nn.Serial)
+    assert any(isinstance(layer, Run) for layer in folded.layers)
+    x = np.random.default_rng(3).standard_normal((4, 5))
+    for value, expected in zip(directly(folded, x), directly(net, x), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-13)
+
+
+def test_few_alike_layers_and_different_ones_stay_as_they_are():
+    net = nn.Serial(nn.Dense(8), nn.Relu(), nn.Dense(8), nn.Relu(), nn.Dense(9), nn.Erf(), nn.Dense(1))
+    folded = fold(net)
+    assert isinstance(folded, nn.Serial)
+    assert repr(folded) == repr(net)
+
+
+def test_a_product_of_everything_with_itself_is_computed_in_one_triangle_only():
+    net, calls = serial(nn.Relu(), 0.1, depth=1), []
+
+    class Counting(nn.Layer):
+        def cov(self, k):
+            calls.append(k.nngp.shape)
+            return net.cov(k)
+
+    in_tiles(Counting(), inputs(np.float32), None)
+    assert calls.count((TILE, TILE)) == 3
