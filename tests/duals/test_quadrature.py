@@ -123,6 +123,7 @@ def test_quadrature_differentiates_to_kdot_on_the_diagonal_too(x64):
         np.testing.assert_allclose(*k_slope_and_kdot(is_kinked), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_quadrature_gradients_are_finite_at_degenerate_points():
     qs = (jnp.array([0.0, 0.0, 1.0, 1.0]), jnp.array([0.0, 0.0, 1.0, -1.0]), jnp.array([0.0, 1.0, 1.0, 1.0]))
 

@@ -50,7 +50,12 @@ def batch(n, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal((n, 4)), jnp.float32)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+FAST = ("three outputs", "dense alone")  # each network takes seconds to compile
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def test_empirical_ntk_equals_the_product_of_jacobians(name):
     net, x1, x2 = NETWORKS[name], batch(5), batch(3, 1)
     params = net.init(jax.random.key(2), x1)

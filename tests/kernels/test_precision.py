@@ -71,7 +71,9 @@ def test_float64_relu_kernels_keep_their_digits_whatever_the_flag(depth, w, b):
             np.testing.assert_allclose(value, same, rtol=1e-14)
 
 
-@pytest.mark.parametrize("activation", [nn.Erf(), nn.Sin(w=1.3), nn.Tanh()], ids=repr)
+@pytest.mark.parametrize(
+    "activation", [nn.Erf(), nn.Sin(w=1.3), pytest.param(nn.Tanh(), marks=pytest.mark.slow)], ids=repr
+)
 def test_numpy_float64_needs_no_flag_in_any_entry_point(activation):
     kernel = wf.Kernel(nn.Serial(nn.Dense(1, 1.2, 0.1), activation, nn.Dense(1)))
     x = np.random.default_rng(0).standard_normal((5, 3))

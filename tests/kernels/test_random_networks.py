@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from network_cases import WIDTH, anywhere, build
@@ -34,6 +35,7 @@ trees = st.recursive(hidden, wrapped, max_leaves=4)
 networks = st.builds(lambda first, body: ("serial", first, body), denses, trees)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(networks)
 def test_random_networks_equal_the_oracle_recursion(spec):

@@ -158,6 +158,7 @@ def test_gradients_are_finite_at_equal_opposite_parallel_and_zero_rows(x64):
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_gradients_in_hyperparameters_and_inputs_equal_finite_differences(x64):
     rng = np.random.default_rng(3)
     at = as_arrays((DIFFERENTIATED, rng.standard_normal((6, WIDTH))))
@@ -185,6 +186,7 @@ def test_polynomial_takes_any_sequence_or_an_array():
     np.testing.assert_array_equal(nn.Polynomial(jnp.asarray([1.0, 2.0, 3.0])).phi(z), 1 + 2 * z + 3 * z**2)
 
 
+@pytest.mark.slow
 def test_special_cases_are_the_general_ones(x64):
     names = ("Sin()", "Erf()", "Relu()", "Step()")
     general = [nn.Gabor(b=0.0), nn.Erf(1.0, 1.0, 0.0), nn.ABRelu(0.0, 1.0), nn.RectifiedMonomial(0)]

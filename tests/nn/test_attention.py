@@ -80,6 +80,7 @@ def assert_within(mean, error, net, x):
     assert np.all(error <= 0.15 * np.abs(expected).max(axis=(1, 2), keepdims=True))  # the check can fail
 
 
+@pytest.mark.slow
 def test_identity_scores_lie_within_monte_carlo_error_at_any_width():
     x = images((3,), np.float32)[:2]
     sizes = dict(heads=2, key_size=2, value_size=3)

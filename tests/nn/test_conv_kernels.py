@@ -45,6 +45,7 @@ def test_kernels_are_symmetric_and_positive_semidefinite(case):
             assert np.linalg.eigvalsh(plane)[0] >= -1e-13 * np.abs(plane).max()
 
 
+@pytest.mark.slow
 @few_cases
 def test_degenerate_images_give_the_kernels_of_the_loops(case):
     for value, expected in zip(whole(case, degenerate), pixels.kernels(case.net, degenerate(case.pixels)), strict=True):
@@ -60,12 +61,14 @@ def test_equal_images_have_exactly_equal_kernels(case):
         np.testing.assert_allclose(K[1, 1], K[0, 0], rtol=1e-13)
 
 
+@pytest.mark.slow
 @few_cases
 def test_diag_equals_the_diagonal(case, x64):
     for value, expected in zip(wf.Kernel(case.net).diag(degenerate(case.pixels)), whole(case, degenerate), strict=True):
         np.testing.assert_allclose(value, np.einsum("ii...->i...", expected), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow
 @few_cases
 def test_a_rectangle_equals_its_part_of_the_whole(case):
     x = degenerate(case.pixels)
@@ -81,6 +84,7 @@ def test_tiles_equal_the_whole(case):
         assert np.all(np.abs(value - expected) <= 1e-12 * size(expected))
 
 
+@pytest.mark.slow
 @few_cases
 def test_float32_kernels_under_jit_agree_with_float64(case):
     compiled = jax.jit(lambda net, x: wf.Kernel(net)(x))(case.net, degenerate(case.pixels, np.float32))
