@@ -11,6 +11,7 @@ from .kernel import Kernel, Kernels
 from .plan import plan_of
 from .progress import Progress
 from .store import TileStore
+from .tiled import padded_part
 
 
 @runtime_checkable
@@ -66,19 +67,13 @@ def gram(
 
 def _tile(kernel: KernelLike, x1: np.ndarray, x2: np.ndarray | None, get: str, i: int, j: int, tile: int) -> np.ndarray:
     """One tile; its rows and columns are padded to full size so that every tile has one shape and compiles once."""
-    rows, n1 = _padded(x1, i, tile)
+    rows = padded_part(x1, i * tile, tile)
     if x2 is None and i == j:
-        return np.asarray(getattr(kernel(rows), get))[:n1, :n1]
-    columns, n2 = _padded(x1 if x2 is None else x2, j, tile)
-    return np.asarray(getattr(kernel(rows, columns), get))[:n1, :n2]
-
-
-def _padded(x: np.ndarray, index: int, tile: int) -> tuple[np.ndarray, int]:
-    part = x[index * tile : (index + 1) * tile]
-    if len(part) == tile or len(x) < tile:
-        return part, len(part)
-    filler = np.broadcast_to(part[-1:], (tile - len(part), *part.shape[1:]))
-    return np.concatenate([part, filler]), len(part)
+        values = kernel(rows)
+    else:
+        values = kernel(rows, padded_part(x1 if x2 is None else x2, j * tile, tile))
+    n1, n2 = (len(x) - at * tile for x, at in ((x1, i), (x1 if x2 is None else x2, j)))
+    return np.asarray(getattr(values, get))[:n1, :n2]
 
 
 def _tiles(shape: tuple[int, ...], tile: int, symmetric: bool) -> Iterator[tuple[int, int]]:

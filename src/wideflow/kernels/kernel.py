@@ -1,5 +1,6 @@
 """The kernels of an infinitely wide network."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,8 +15,9 @@ from ..nn import Cov, Demand, Layer
 from ..nn.fold import fold
 from .batch import checked_batch, checked_pair, values_of
 from .plan import WORK_BYTES, Plan, plan_of
+from .planes import pooled
 from .propagate import propagate, sees_products
-from .tiled import TILE, in_tiles
+from .tiled import TILE, images_in_tiles, in_tiles
 
 
 class Kernels(NamedTuple):
@@ -93,21 +95,35 @@ class Kernel(eqx.Module):
 
 
 def _in_tiles(net: Layer, x1: Any, x2: Any) -> Kernels | None:
-    """The kernels of many vectors on a CPU; None where inputs have pixels, are few, or are traced."""
-    if (
-        x1.ndim != 2
-        or not sees_products(net)
-        or len(x1) * len(x1 if x2 is None else x2) < 2 * TILE**2
-        or jax.default_backend() != "cpu"
-    ):
-        return None
+    """The kernels of many inputs on a CPU; None where they are few, or inside a JAX transformation."""
     values1, values2 = values_of(x1), None if x2 is None else values_of(x2)
-    if values1 is None or (x2 is not None and values2 is None):
+    if values1 is None or (x2 is not None and values2 is None) or jax.default_backend() != "cpu":
         return None
-    values = in_tiles(fold(net), values1, values2)
-    if x1.dtype == np.float64 and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-        return Kernels(*values)
+    values = _of_vectors(net, values1, values2) if x1.ndim == 2 else _of_images(net, values1, values2)
+    if values is None or (x1.dtype == np.float64 and not jax.config.jax_enable_x64):  # type: ignore[attr-defined]
+        return values
     return Kernels(*(jax.device_put(value, may_alias=True) for value in values))
+
+
+def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
+    if not sees_products(net) or len(x1) * len(x1 if x2 is None else x2) < 2 * TILE**2:
+        return None
+    return Kernels(*in_tiles(fold(net), x1, x2))
+
+
+_PIXELS_AT_ONCE = 2**16  # pixel pairs that a tile of images visits at a time: its arrays fit into a core's cache
+
+
+def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
+    plan = Kernel(net).plan(x1, x2)
+    parts, pixels = pooled(net), math.prod(x1.shape[1:-1])
+    every = plan.pixel_pairs > pixels
+    if plan.entries * plan.pixel_pairs < (2**22 if parts else 8 * _PIXELS_AT_ONCE) or (every and not parts):
+        fits = plan.entries * plan.entry_bytes <= WORK_BYTES
+        return None if fits else Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, plan.tile))
+    tile = max(1, min(math.isqrt(_PIXELS_AT_ONCE // pixels), max(plan.shape[:2])))
+    compute = parts.kernels if parts else partial(_kernels, fold(net))
+    return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, tile))
 
 
 def _in_precision_of(x1: Any, x2: Any, compute: Callable[[Any, Any], Any]) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..nn import Demand, Layer
+from .planes import pooled
 
 WORK_BYTES = 256 * 2**20  # of the arrays that one tile holds at once, unless a memory budget says less
 _LIVE_ARRAYS = 10  # arrays of the covariance's size that a layer's rule holds
@@ -90,7 +91,8 @@ def plan_of(
     pixels = math.prod(inputs[:-1])
     every = net is not None and net.demand(Demand.EQUAL) is Demand.EVERY
     pairs = pixels**2 if every else pixels
-    entry = dtype.itemsize * _LIVE_ARRAYS * pairs
+    held = pixels if net is not None and pooled(net) else pairs  # plane by plane
+    entry = dtype.itemsize * _LIVE_ARRAYS * held
     result = math.prod(shape) * dtype.itemsize if in_memory else 0
     room = WORK_BYTES if memory is None else min(WORK_BYTES, (memory - result) // 2)
     tile = tile or max(1, min(math.isqrt(max(room, 0) // entry), max(shape[:2])))

@@ -1,10 +1,10 @@
-"""Kernels of networks on vectors, in tiles that stay in cache, on all cores."""
+"""Kernels in tiles that stay in cache, on all cores."""
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -31,24 +31,69 @@ def in_tiles(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[np.ndar
     rows2 = rows1 if x2 is None else rows_of(x2, TILE)
     shape = len(x1), len(x1 if x2 is None else x2)
     curve = curve_of(net, np.concatenate([rows1.q[: shape[0]], rows2.q[: shape[1]]]))
-    nngp, ntk = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
+    out = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
 
     def fill(i: int, j: int, product: np.ndarray) -> None:
         one, two = rows1.part(i, i + TILE), rows2.part(j, j + TILE)
-        with jax.enable_x64(True) if x1.dtype == np.float64 else nullcontext():
+        with _precision(x1.dtype):
             values = _tile(net, curve, one, two, gaps(one, two, product, same=x2 is None and i == j))
-        for whole, value in zip((nngp, ntk), values, strict=True):
-            part = np.asarray(value)[: shape[0] - i, : shape[1] - j]
-            if x2 is None and i == j:
-                part = np.triu(part) + np.triu(part, 1).T
-            elif x2 is None:
-                whole[j : j + TILE, i : i + TILE] = part.T
-            whole[i : i + TILE, j : j + TILE] = part
+        _write(out, i, j, values, mirror=x2 is None)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for tiles in _panels(rows1.working, rows2.working, triangle=x2 is None):
             list(pool.map(lambda tile: fill(*tile), tiles))
-    return nngp, ntk
+    return out
+
+
+def images_in_tiles(
+    compute: Callable[[Array, Array | None], tuple[Array, Array]],
+    x1: np.ndarray,
+    x2: np.ndarray | None,
+    shape: tuple[int, ...],
+    tile: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """NNGP kernel and NTK `[*shape]` of images from `compute(rows, columns)`, `tile` rows and columns at a time.
+
+    Where `x2` is None one triangle is computed, and tiles on the diagonal by `compute(rows, None)`.
+    """
+    out = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
+
+    def fill(i: int, j: int) -> None:
+        rows = padded_part(x1, i, tile)
+        columns = None if x2 is None and i == j else padded_part(x1 if x2 is None else x2, j, tile)
+        with _precision(x1.dtype):
+            values = compute(jnp.asarray(rows), None if columns is None else jnp.asarray(columns))
+        _write(out, i, j, values, mirror=x2 is None)
+
+    corners = [(i, j) for i in range(0, shape[0], tile) for j in range(i if x2 is None else 0, shape[1], tile)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda corner: fill(*corner), corners))
+    return out
+
+
+def padded_part(x: np.ndarray, start: int, size: int) -> np.ndarray:
+    """`size` rows of `x` from `start`; past the end the last one again, so that every tile has one shape."""
+    part = x[start : start + size]
+    if len(part) == size or len(x) < size:
+        return part
+    return np.concatenate([part, np.broadcast_to(part[-1:], (size - len(part), *part.shape[1:]))])
+
+
+def _precision(dtype: np.dtype) -> AbstractContextManager:
+    return jax.enable_x64(True) if dtype == np.float64 else nullcontext()
+
+
+def _write(out: tuple[np.ndarray, ...], i: int, j: int, values: tuple[Array, ...], mirror: bool) -> None:
+    """Write a tile of each kernel at row i and column j, without what lies outside; and its mirror image."""
+    for whole, value in zip(out, values, strict=True):
+        part = np.asarray(value)[: len(whole) - i, : whole.shape[1] - j]
+        rows, columns = slice(i, i + len(part)), slice(j, j + part.shape[1])
+        if mirror and i == j:
+            upper = np.triu(np.ones(part.shape[:2], bool)).reshape(*part.shape[:2], *(1,) * (part.ndim - 2))
+            part = np.where(upper, part, np.swapaxes(part, 0, 1))
+        elif mirror:
+            whole[columns, rows] = np.swapaxes(part, 0, 1)
+        whole[rows, columns] = part
 
 
 def _panels(one: np.ndarray, two: np.ndarray, triangle: bool) -> Iterator[list[tuple[int, int, np.ndarray]]]:

@@ -1,22 +1,18 @@
 """The convolutional layer."""
 
-from functools import partial, reduce
 from math import prod
-from operator import add
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
-from ..duals.root import root
 from .cov import Cov
 from .demand import Demand
 from .dense import drawn_weights, fresh_weights, scaled_output
 from .hyperparameter import check_number
 from .layer import Layer, Shape
-from .patch import at_most_two, joint_sum, padded, pixel_axes
+from .patch_mean import patch_mean
 from .scaling import Scaling, check_scaling, own_kernel
 from .slide import Slide
 from .window import Sizes, Window
@@ -84,7 +80,7 @@ class Conv(Layer):
         """K' = w² A(K) + b², Θ' = lr_w w² A(K) + lr_b b² + w² A(Θ)."""
         slides = self._slides(k.pixel_shape)
         own = own_kernel(self, prod(s.size for s in slides), k.nngp.dtype)
-        return fresh_weights(_patch_mean(k, slides), self.w, self.b, own)
+        return fresh_weights(patch_mean(k, slides), self.w, self.b, own)
 
     def demand(self, need: Demand) -> Demand:
         """Equal pixels see equal pixels of their patches: what the output needs."""
@@ -106,42 +102,3 @@ def _convolved(x: Array, W: Array, slides: tuple[Slide, ...]) -> Array:
         rhs_dilation=[s.dilation for s in slides],
         dimension_numbers=jax.lax.ConvDimensionNumbers(batch_features, kernel, batch_features),
     )
-
-
-@partial(jax.jit, static_argnums=1)
-def _patch_mean(k: Cov, slides: tuple[Slide, ...]) -> Cov:
-    """Covariances of one weight-averaged patch: the mean of K(p + o, p' + o) over the offsets o of the window."""
-    k = padded(k, slides)
-    mean = lambda x, batch: joint_sum(k, slides, x, batch) / prod(s.size for s in slides)  # noqa: E731
-    return k.replace(
-        q1=mean(k.q1, 1),
-        q2=mean(k.q2, 1),
-        nngp=mean(k.nngp, 2),
-        ntk=mean(k.ntk, 2),
-        delta=None if k.delta is None else _delta_of_patch(k, slides, k.delta),
-    )
-
-
-def _delta_of_patch(k: Cov, slides: tuple[Slide, ...], delta: Array) -> Array:
-    """1 − correlation of two patches, from that of their pixels, as a sum of terms that are never negative.
-
-    With standard deviations a_o, b_o of the pixels and α² = Σ a_o², β² = Σ b_o² of the patches:
-    1 − Σ a_o b_o (1 − δ_o) / (α β) = Σ a_o b_o δ_o / (α β) + ½ Σ (a_o/α − b_o/β)².
-    """
-    axes = pixel_axes(k, 2)
-    (v1, v2), first, second = k.variances(), [a[:1] for a in axes], [a[-1:] for a in axes]
-    profiles1, inverse1 = _profiles(v1, slides, first)
-    profiles2, inverse2 = _profiles(v2, slides, second)
-    lost = joint_sum(k, slides, root(v1) * root(v2) * delta, 2) * inverse1 * inverse2
-    spread = reduce(add, [(a - b) ** 2 for a, b in zip(profiles1, profiles2, strict=True)]) / 2
-    return jnp.where((inverse1 > 0) & (inverse2 > 0), at_most_two(lost + spread), 1)
-
-
-def _profiles(v: Array, slides: tuple[Slide, ...], axes: list[tuple[int, ...]]) -> tuple[list[Array], Array]:
-    """a_o / α for every offset of the window, and 1/α; both 0 where the whole patch is zero."""
-    parts, total = [root(v)], v
-    for slide, axis in zip(slides, axes, strict=True):
-        parts = [part for wide in parts for part in slide.parts(wide, axis)]
-        total = slide.sum(total, axis)
-    inverse = jnp.where(total > 0, 1 / root(jnp.where(total > 0, total, 1)), 0)
-    return [part * inverse for part in parts], inverse

@@ -5,7 +5,7 @@ import dataclasses
 import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ..duals import Pair
 from ..duals.root import root
@@ -25,6 +25,8 @@ class Cov(eqx.Module):
     - `gaussian`: the channels are jointly Gaussian with mean zero, as every nonlinearity needs.
     - `fresh`: the channels are weighted by fresh zero-mean weights, so they are uncorrelated with every other
       branch of the network, as a sum of branches needs.
+    - `shift`: None, or a whole number for each pixel axis, by which the second inputs are rolled: pixel p stands for
+      p + shift there, around the ends. See `kernels/planes.py`.
     """
 
     q1: Float[Array, "n1 *s"]
@@ -35,6 +37,7 @@ class Cov(eqx.Module):
     demand: Demand = eqx.field(static=True, default=Demand.EQUAL)
     gaussian: bool = eqx.field(static=True, default=False)
     fresh: bool = eqx.field(static=True, default=False)
+    shift: tuple[Int[Array, ""], ...] | None = None
 
     @property
     def pixels(self) -> int:
@@ -120,13 +123,13 @@ class Cov(eqx.Module):
         delta = None
         if self.delta is not None and other.delta is not None:
             delta = _delta_of_sum(self.pair(), other.pair())
-        return Cov(
-            self.q1 + other.q1,
-            self.q2 + other.q2,
-            self.nngp + other.nngp,
-            self.ntk + other.ntk,
-            delta,
-            demand=self.demand,
+        return dataclasses.replace(
+            self,
+            q1=self.q1 + other.q1,
+            q2=self.q2 + other.q2,
+            nngp=self.nngp + other.nngp,
+            ntk=self.ntk + other.ntk,
+            delta=delta,
             gaussian=self.gaussian and other.gaussian,
             fresh=self.fresh and other.fresh,
         )

@@ -28,10 +28,15 @@ def ratio(k: Cov) -> Array:
     return root(jnp.where(alive, v1, 1) / jnp.where(alive, v2, 1))
 
 
+def gap(k: Cov, t: Array) -> Array:
+    """Var(f − t g) at every pair of pixels."""
+    pair = k.pair()
+    return Pair(pair.q11, t * pair.q12, t**2 * pair.q22, pair.delta).gap
+
+
 def distance(k: Cov, t: Array) -> Array:
     """√Var(f − t g) at every pair of pixels."""
-    pair = k.pair()
-    return root(Pair(pair.q11, t * pair.q12, t**2 * pair.q22, pair.delta).gap)
+    return root(gap(k, t))
 
 
 def delta_within(k: Cov, bound: Array, t: Array) -> Array:

@@ -1,0 +1,116 @@
+"""What a weight-averaged patch does to a covariance: the linear map behind convolutions."""
+
+from functools import partial, reduce
+from math import prod
+from operator import add
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ..duals.root import root
+from .cov import Cov
+from .mixing import gap, ratio
+from .patch import Slides, at_most_two, joint_sum, padded
+from .slide import Slide
+
+
+@partial(jax.jit, static_argnums=1)
+def patch_mean(k: Cov, slides: Slides) -> Cov:
+    """Covariances of one weight-averaged patch: the mean of K(p + o, p' + o) over the offsets o of the window."""
+    if k.shift is not None:
+        return _on_plane(k, k.shift, slides)
+    k = padded(k, slides)
+    mean = partial(_mean, k, slides)
+    new = k.replace(q1=mean(k.q1, 1), q2=mean(k.q2, 1), nngp=mean(k.nngp, 2), ntk=mean(k.ntk, 2))
+    if k.delta is None:
+        return new
+    t = ratio(k)
+    return new.replace(delta=_delta(new, t, mean(gap(k, t), 2)))
+
+
+def _mean(k: Cov, slides: Slides, x: Array, batch: int) -> Array:
+    return joint_sum(k, slides, x, batch) / prod(s.size for s in slides)
+
+
+def _delta(k: Cov, t: Array, apart: Array) -> Array:
+    """1 − correlation of two patches F, G from `apart` = Var(F − t G), which is a mean of terms never negative.
+
+    With standard deviations α, β it is (Var(F − t G) − (α − t β)²) / (2 t α β). At equal inputs, and where one is t
+    times the other, nothing is left to cancel.
+    """
+    alpha, beta = (root(v) for v in k.variances())
+    alive = (alpha > 0) & (beta > 0)
+    delta = (apart - (alpha - t * beta) ** 2) / (2 * t * jnp.where(alive, alpha * beta, 1))
+    delta = delta + jax.lax.stop_gradient(jnp.maximum(delta, 0) - delta)
+    return jnp.where(alive, at_most_two(delta), 1)
+
+
+def _on_plane(k: Cov, shift: tuple[Array, ...], slides: Slides) -> Cov:
+    """The same where the second inputs are rolled by `shift`: windows stop at the seams between pairs of pixels.
+
+    Slides have stride 1 and keep the number of pixels. What a window sees of one input where the other has ended adds
+    to Var(F − t G) by itself.
+    """
+    size, t = prod(s.size for s in slides), ratio(k)
+    windows = [_windows(slide, s, k.nngp.dtype) for slide, s in zip(slides, shift, strict=True)]
+    first, second, both = zip(*windows, strict=True)
+    new = k.replace(q1=_weighed(k.q1, first) / size, q2=_weighed(k.q2, second) / size)
+    apart = _sum_within_seams(gap(k, t), shift, slides) / size
+    if not all(s.wraps for s in slides):
+        alone1, alone2 = (_rest(q, _weighed(v, both) / size) for q, v in ((new.q1, k.q1), (new.q2, k.q2)))
+        apart += alone1[:, None] + t**2 * alone2[None]
+    delta = _delta(new, t, apart)
+    one, two = (root(v) for v in new.variances())
+    ntk = _sum_within_seams(k.ntk, shift, slides) / size
+    return new.replace(nngp=one * two * (1 - delta), ntk=ntk, delta=delta)
+
+
+def _rest(whole: Array, part: Array) -> Array:
+    """whole − part, and 0 for what rounding alone leaves: a kink would see its square root."""
+    rest = whole - part
+    return jnp.where(rest > 8 * jnp.finfo(rest.dtype).eps * whole, rest, 0)
+
+
+def _windows(slide: Slide, shift: Array, dtype: np.dtype) -> tuple[Array, Array, Array]:
+    """How often pixel p's window holds pixel r, `[p, r]`: of the first input, of the rolled second, of both at once."""
+    p, r = jnp.arange(slide.length)[:, None], jnp.arange(slide.length)[None]
+    offsets = [o * slide.dilation - slide.low for o in range(slide.size)]
+    if slide.wraps:
+        around = _count([r == (p + o) % slide.length for o in offsets], dtype)
+        return around, around, around
+    rolled = (p + shift) % slide.length
+    first = [r == p + o for o in offsets]
+    second = [(r == (p + o) % slide.length) & (rolled + o >= 0) & (rolled + o < slide.length) for o in offsets]
+    both = [a & b for a, b in zip(first, second, strict=True)]
+    return _count(first, dtype), _count(second, dtype), _count(both, dtype)
+
+
+def _count(tables: list[Array], dtype: np.dtype) -> Array:
+    return reduce(add, [table.astype(dtype) for table in tables])
+
+
+def _weighed(q: Array, tables: tuple[Array, ...]) -> Array:
+    """`q [n, *pixels]` summed with the weights `[p, r]` of each axis: products that no loop over pairs repeats."""
+    for axis, table in enumerate(tables, start=1):
+        q = jnp.moveaxis(jnp.tensordot(q, table, axes=(axis, 1), precision=jax.lax.Precision.HIGHEST), -1, axis)
+    return q
+
+
+def _sum_within_seams(x: Array, shift: tuple[Array, ...], slides: Slides) -> Array:
+    """Σ_o x(p + o) over the offsets of the window that cross no seam of either input; `x [n1, n2, *pixels]`."""
+    for axis, (slide, s) in enumerate(zip(slides, shift, strict=True), start=2):
+        parts = slide.parts(jax.lax.optimization_barrier(slide.pad(x, (axis,))), (axis,))
+        if not slide.wraps:
+            parts = [part * _same_side(slide, o, s, part, axis) for o, part in enumerate(parts)]
+        x = reduce(add, parts)
+    return x
+
+
+def _same_side(slide: Slide, offset: int, shift: Array, x: Array, axis: int) -> Array:
+    """1 where p and the pixel at this offset lie on one side of the seam, else 0; broadcasts to `x`."""
+    pixel = jnp.arange(slide.length) + shift
+    moved = pixel + (offset * slide.dilation - slide.low)
+    same = (pixel >= slide.length) == (moved >= slide.length)
+    return same.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
