@@ -38,7 +38,12 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
+SLOW = "residual and nested"  # takes long to compile
+
+
+@pytest.mark.parametrize(
+    "net", [pytest.param(n, id=name, marks=pytest.mark.slow if name == SLOW else []) for name, n in NETWORKS.items()]
+)
 def test_structured_ntk_equals_the_contraction_of_jacobians(net, x64):
     x = jax.random.normal(jax.random.key(0), (5, 4))
     params = net.init(jax.random.key(1), x)

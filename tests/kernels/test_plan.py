@@ -33,6 +33,7 @@ def test_a_plan_reads_like_a_table():
     ]
 
 
+@pytest.mark.slow
 def test_tiles_shrink_with_the_budget_and_values_stay():
     x = np.random.default_rng(0).standard_normal((9, 4, 4, 2))
     roomy, tight = POOLED.plan(x), POOLED.plan(x, memory=9 * 9 * 8 + 20_000)

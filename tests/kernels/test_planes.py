@@ -42,16 +42,8 @@ def test_planes_give_the_kernels_of_every_pair(net, x64):
     x1, x2 = images(), np.concatenate([images(), images(1)])[1:6]
     parts = pooled(net)
     assert parts is not None
-    pairs = [(parts.kernels(jnp.asarray(x1), jnp.asarray(x2)), _kernels(net, jnp.asarray(x1), jnp.asarray(x2)))]
-    for values, expected in pairs:
-        for value, right in zip(values, expected, strict=True):
-            unit = np.abs(np.asarray(right)).max()
-            # Opposite and locally proportional patches: their angle is the root of a rounding error either way.
-            np.testing.assert_allclose(value, right, rtol=0, atol=2e-8 * unit)
-    ordinary = np.random.default_rng(2).standard_normal((3, 6, 5, 2))
-    for value, right in zip(
-        parts.kernels(jnp.asarray(ordinary), None), _kernels(net, jnp.asarray(ordinary), None), strict=True
-    ):
+    expected = _kernels(net, jnp.asarray(x1), jnp.asarray(x2))
+    for value, right in zip(parts.kernels(jnp.asarray(x1), jnp.asarray(x2)), expected, strict=True):
         np.testing.assert_allclose(value, right, rtol=1e-12)
 
 
@@ -70,6 +62,7 @@ def test_many_images_take_planes_in_tiles_and_few_do_not():
     np.testing.assert_allclose(wf.gram(kernel, x, tile=7), K.ntk, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_many_flat_images_are_computed_in_tiles():
     x = np.random.default_rng(4).standard_normal((70, 16, 16, 2)).astype(np.float32)
     kernel = wf.Kernel(nn.Serial(nn.Conv(4, 3, 1.2, 0.1), nn.Relu(), nn.Flatten(), nn.Dense(1)))

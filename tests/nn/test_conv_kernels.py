@@ -6,13 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from image_cases import ALL_KINDS, CASES, IDS, OTHERS, degenerate, images
+from image_cases import ALL_KINDS, CASES, OTHERS, degenerate, images
 from network_cases import as_arrays
 
 import wideflow as wf
 from oracles import pixels
 
-every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
+FAST = {"line-valid", "flatten", "same-pool", ALL_KINDS.name}  # the others take long to compile
+every_case = pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.name, marks=[] if c.name in FAST else pytest.mark.slow) for c in CASES]
+)
 SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in OTHERS]
 few_cases = pytest.mark.parametrize("case", [ALL_KINDS, *SLOW], ids=lambda case: case.name)
 
@@ -54,6 +57,7 @@ def test_degenerate_images_give_the_kernels_of_the_loops(case):
         assert np.all(np.abs(value - expected) <= 1e-7 * size(expected))
 
 
+@pytest.mark.slow
 @few_cases
 def test_equal_images_have_exactly_equal_kernels(case):
     for K in whole(case, degenerate):

@@ -75,6 +75,7 @@ def test_gradients_are_finite_at_degenerate_features_with_graphs():
     assert_finite_gradients(OF_INPUTS, graphs(degenerate((NODES,))))
 
 
+@pytest.mark.slow
 def test_a_sparse_matrix_gives_what_its_entries_give():
     x = images((NODES,))
     dense, sparse = (wf.Kernel(Serial(Aggregate(a, "mean"), Flatten())).nngp(x) for a in (A, SPARSE))

@@ -155,6 +155,7 @@ def test_finite_kernels_weigh_jacobians_by_the_factors(net, x, x64):
         np.testing.assert_allclose(kernel, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "x"), [(DENSE, X), pytest.param(CONV, IMAGES, marks=pytest.mark.slow)], ids=["dense", "conv"]
 )

@@ -71,6 +71,7 @@ OWN = network(OwnRelu(), OwnScaledErf(), (OwnScale(0.7), OwnDense(WIDTH)), OwnDe
 BUILT_IN = network(nn.Relu(), nn.Erf(), (nn.Dense(WIDTH, 0.7),), nn.Dense(WIDTH))
 
 
+@pytest.mark.slow
 def test_networks_of_user_layers_have_the_kernels_of_the_library(x64):
     for own, expected in zip(wf.Kernel(OWN)(rows()), wf.Kernel(BUILT_IN)(rows()), strict=True):
         assert np.all(relative(np.asarray(own - expected), np.asarray(expected)) <= 1e-8)
