@@ -63,9 +63,11 @@ def _box(v, first):
     for axis in (first, first + 1):
         axes = [axis] if v.ndim - first == 2 else [axis, axis + 2]
         padded = jnp.pad(v, [(1, 1) if i in axes else (0, 0) for i in range(v.ndim)])
-        size = v.shape[axis]
-        cut = lambda start: padded[
-            tuple(slice(start, start + size) if i in axes else slice(None) for i in range(v.ndim))
-        ]  # noqa: E501, E731, B023
-        v = (cut(0) + cut(1) + cut(2)) / 3
+        v = sum(_from(padded, start, axes) for start in range(3)) / 3
     return v
+
+
+def _from(padded, start, axes):
+    for axis in axes:
+        padded = jax.lax.slice_in_dim(padded, start, start + padded.shape[axis] - 2, axis=axis)
+    return padded

@@ -6,9 +6,10 @@ import pytest
 
 import wideflow as wf
 from wideflow import nn
+from wideflow.kernels import tiled
 from wideflow.kernels.angles import gaps, rows_of
 from wideflow.kernels.kernel import _kernels
-from wideflow.kernels.tiled import TILE, in_tiles
+from wideflow.kernels.tiled import TILE
 from wideflow.kernels.univariate import curve_of, is_homogeneous
 from wideflow.nn.fold import Run, fold
 
@@ -32,8 +33,8 @@ def inputs(dtype, constant_norm=False):
 
 def directly(net, x1, x2=None):
     with jax.enable_x64(True):
-        x1, x2 = (None if x is None else jax.numpy.asarray(x, np.float64) for x in (x1, x2))
-        return jax.tree.map(np.asarray, _kernels(net, x1, x2))
+        second = None if x2 is None else jax.numpy.asarray(x2, np.float64)
+        return jax.tree.map(np.asarray, _kernels(net, jax.numpy.asarray(x1, np.float64), second))
 
 
 CASES = {
@@ -84,7 +85,7 @@ def test_gaps_are_those_of_the_definition_even_where_products_lose_them(dtype):
     x[1], x[2], x[3], x[4] = x[0] + 1e-6 * x[5], 3 * x[0], -x[0] + 1e-4 * x[5], 0
     x = x.astype(dtype)
     rows = rows_of(x, 8)
-    gap = gaps(rows, rows, rows.working @ rows.working.T, same=True)[:6, :6]
+    gap = gaps(rows, rows, rows.working @ rows.working.T, same=0)[:6, :6]
     units = x.astype(np.longdouble)
     norms = np.linalg.norm(units.astype(np.float64), axis=1, keepdims=True)
     units = units / np.where(norms > 0, norms, 1)
@@ -120,5 +121,15 @@ def test_a_product_of_everything_with_itself_is_computed_in_one_triangle_only():
             calls.append(k.nngp.shape)
             return net.cov(k)
 
-    in_tiles(Counting(), inputs(np.float32), None)
+    tiled.vectors(Counting(), inputs(np.float32), None)
     assert calls.count((TILE, TILE)) == 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_panels_of_a_curve_equal_the_whole_and_their_mirror_images(dtype, monkeypatch):
+    net, x = serial(nn.Relu(), None), inputs(dtype)
+    whole = tiled.vectors(net, x, None)
+    monkeypatch.setattr(tiled, "_CURVE_BYTES", 1)
+    for value, right in zip(tiled.vectors(net, x, None), whole, strict=True):
+        np.testing.assert_array_equal(value, value.T)
+        np.testing.assert_allclose(value, right, rtol=1e-4 if dtype == np.float32 else 1e-11, atol=1e-6)

@@ -34,22 +34,35 @@ _MANY = 0.01  # share of close pairs from which a product in float64 is cheaper 
 _CHUNK = 2**22  # numbers held at once for the differences
 
 
-def gaps(one: Rows, two: Rows, product: np.ndarray, same: bool) -> np.ndarray:
+def limit_of(dtype: np.dtype) -> float:
+    """|cos| above which a product in this dtype has lost too many digits of the angle."""
+    return 1 - _CLOSE[np.dtype(dtype)]
+
+
+def close_pairs(product: np.ndarray) -> int:
+    """How many entries lie beyond the limit, counted a few rows at a time: they stay in cache."""
+    limit = limit_of(product.dtype)
+    parts = (product[start : start + 64] for start in range(0, len(product), 64))
+    return int(sum(np.count_nonzero(np.abs(part) > limit) for part in parts))
+
+
+def gaps(one: Rows, two: Rows, product: np.ndarray, same: int | None) -> np.ndarray:
     """1 − cos of the angle between every two rows, `[n1, n2]`, from `product` = one.working · two.workingᵀ.
 
     A kernel with a kink sees the root of this number, and in a rounded product little of a small one is left.
-    `same`: the rows are the same, and the diagonal is exactly zero.
+    `same`: None, or the column of the first row in `two`: the rows are those of `two` from there on, and 1 − cos of
+    each with itself is exactly zero.
     """
     dtype = product.dtype
-    limit = 1 - _CLOSE[dtype]
+    limit = limit_of(dtype)
     if np.max(product) <= limit and np.min(product) >= -limit:
         return 1 - product
     close = np.abs(product) > limit
-    if same:
-        np.fill_diagonal(close, False)
+    if same is not None:
+        np.fill_diagonal(close[:, same:], False)
     if dtype == np.float32 and np.count_nonzero(close) > _MANY * close.size:
         product = one.units @ two.units.T
-        close &= np.abs(product) > 1 - _CLOSE[product.dtype]
+        close &= np.abs(product) > limit_of(product.dtype)
     gap = 1 - product
     i, j = np.nonzero(close)
     step = max(1, _CHUNK // one.units.shape[1])
@@ -57,6 +70,6 @@ def gaps(one: Rows, two: Rows, product: np.ndarray, same: bool) -> np.ndarray:
         side = np.sign(product[i[at], j[at]])
         half_square = np.sum((one.units[i[at]] - side[:, None] * two.units[j[at]]) ** 2, axis=1) / 2
         gap[i[at], j[at]] = np.where(side > 0, half_square, 2 - half_square)
-    if same:
-        np.fill_diagonal(gap, 0)
+    if same is not None:
+        np.fill_diagonal(gap[:, same:], 0)
     return gap.astype(dtype, copy=False)

@@ -17,7 +17,7 @@ from .batch import checked_batch, checked_pair, values_of
 from .plan import WORK_BYTES, Plan, plan_of
 from .planes import pooled
 from .propagate import propagate, sees_products
-from .tiled import TILE, images_in_tiles, in_tiles
+from .tiled import TILE, images_in_tiles, vectors
 
 
 class Kernels(NamedTuple):
@@ -108,7 +108,7 @@ def _in_tiles(net: Layer, x1: Any, x2: Any) -> Kernels | None:
 def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
     if not sees_products(net) or len(x1) * len(x1 if x2 is None else x2) < 2 * TILE**2:
         return None
-    return Kernels(*in_tiles(fold(net), x1, x2))
+    return Kernels(*vectors(fold(net), x1, x2))
 
 
 _PIXELS_AT_ONCE = 2**16  # pixel pairs that a tile of images visits at a time: its arrays fit into a core's cache

@@ -13,34 +13,71 @@ from jax import Array
 
 from ..duals.root import root
 from ..nn import Cov, Layer
-from .angles import Rows, gaps, rows_of
+from .angles import Rows, close_pairs, gaps, rows_of
 from .univariate import Curve, curve_of
 
 TILE = 256  # rows and columns of a tile: its arrays fit into a core's cache
 _PANEL = 2 * TILE  # rows of one matrix product
+_CURVE_BYTES = 64 * 2**20  # of the product of one panel that expansions are evaluated on
 
 
-def in_tiles(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """NNGP kernel and NTK of `net` between `x1 [n1, d]` and `x2 [n2, d]` (None: `x1` with itself, one triangle).
+def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """NNGP kernel and NTK of `net` between `x1 [n1, d]` and `x2 [n2, d]` (None: `x1` with itself).
 
-    Every entry comes from the mean squares of its two inputs and their angle alone, so tiles are independent. The
-    angles come from a BLAS product of a panel of rows; each tile of a panel then goes through the network by
-    itself, or, where the kernels are functions of the angle alone, through their expansions.
+    Every entry comes from the mean squares of its two inputs and their angle alone, and the angles from a BLAS product
+    of a panel of rows. Where the kernels are functions of the angle alone, their expansions are evaluated on the panel;
+    elsewhere each tile of it goes through the network by itself.
     """
     rows1 = rows_of(x1, TILE)
     rows2 = rows1 if x2 is None else rows_of(x2, TILE)
     shape = len(x1), len(x1 if x2 is None else x2)
     curve = curve_of(net, np.concatenate([rows1.q[: shape[0]], rows2.q[: shape[1]]]))
-    out = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
+    if curve is None:
+        return _in_tiles(net, rows1, rows2, shape, triangle=x2 is None)
+    return _on_curve(curve, rows1.part(0, shape[0]), rows2.part(0, shape[1]), same=x2 is None)
+
+
+def _on_curve(curve: Curve, rows1: Rows, rows2: Rows, same: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Panels of rows by the expansions of both kernels."""
+    shape, dtype = (len(rows1.q), len(rows2.q)), rows1.q.dtype
+    height = max(TILE, _CURVE_BYTES // (shape[1] * dtype.itemsize))
+    if shape[0] <= height:
+        nngp, ntk = _panel_on_curve(curve, rows1, rows2, 0 if same else None)
+        return np.asarray(nngp), np.asarray(ntk)
+    out = _aligned(shape, dtype), _aligned(shape, dtype)
+    for top in range(0, shape[0], height):
+        values = _panel_on_curve(curve, rows1.part(top, top + height), rows2, top if same else None)
+        for whole, value in zip(out, map(np.asarray, values), strict=True):
+            whole[top : top + height] = value
+            if same:  # products differ from their mirror images by rounding
+                whole[top : top + height, :top] = whole[:top, top : top + height].T
+                square = whole[top : top + height, top : top + height]
+                square[...] = np.triu(square) + np.triu(square, 1).T
+    return out
+
+
+def _panel_on_curve(curve: Curve, one: Rows, two: Rows, same: int | None) -> tuple[Array, Array]:
+    cosine = one.working @ two.working.T
+    with _precision(cosine.dtype):
+        if close_pairs(cosine) > (0 if same is None else np.count_nonzero(one.q)):  # more than inputs with themselves
+            return curve.kernels(one.q, two.q, gaps(one, two, cosine, same))
+        return curve.kernels_of_cosines(one.q, two.q, cosine, same)
+
+
+def _in_tiles(
+    net: Layer, rows1: Rows, rows2: Rows, shape: tuple[int, int], triangle: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tiles through the layers' rules, on all cores."""
+    out = _aligned(shape, rows1.q.dtype), _aligned(shape, rows1.q.dtype)
 
     def fill(i: int, j: int, product: np.ndarray) -> None:
         one, two = rows1.part(i, i + TILE), rows2.part(j, j + TILE)
-        with _precision(x1.dtype):
-            values = _tile(net, curve, one, two, gaps(one, two, product, same=x2 is None and i == j))
-        _write(out, i, j, values, mirror=x2 is None)
+        with _precision(product.dtype):
+            k = net.cov(_entering(one.q, two.q, gaps(one, two, product, same=0 if triangle and i == j else None)))
+            _write(out, i, j, (k.nngp, k.ntk), mirror=triangle)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for tiles in _panels(rows1.working, rows2.working, triangle=x2 is None):
+        for tiles in _panels(rows1.working, rows2.working, triangle):
             list(pool.map(lambda tile: fill(*tile), tiles))
     return out
 
@@ -107,13 +144,6 @@ def _panels(one: np.ndarray, two: np.ndarray, triangle: bool) -> Iterator[list[t
             for i in range(top, top + len(panel), TILE)
             for j in range(i if triangle else 0, len(two), TILE)
         ]
-
-
-def _tile(net: Layer, curve: Curve | None, one: Rows, two: Rows, gap: np.ndarray) -> tuple[Array, Array]:
-    if curve is not None:
-        return curve.kernels(one.q, two.q, gap)
-    k = net.cov(_entering(one.q, two.q, gap))
-    return k.nngp, k.ntk
 
 
 @jax.jit

@@ -1,7 +1,7 @@
 """Kernels that are functions of one variable, the angle between two inputs, as Chebyshev expansions in it."""
 
-from functools import singledispatch
-from typing import NamedTuple
+from functools import cache, singledispatch
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +30,17 @@ class Curve(NamedTuple):
 
     def kernels(self, q1: np.ndarray, q2: np.ndarray, gap: np.ndarray) -> tuple[Array, Array]:
         """NNGP kernel and NTK `[n1, n2]` from mean squares and 1 − cos of the angles."""
-        scales = (q1, q2) if self.scales else (None, None)
-        return _evaluated(self.coefficients, *scales, gap)
+        return _evaluated(self.coefficients, *self._scales(q1, q2), gap)
+
+    def kernels_of_cosines(
+        self, q1: np.ndarray, q2: np.ndarray, cosine: np.ndarray, same: int | None
+    ) -> tuple[Array, Array]:
+        """The same from cosines; `same` as in `angles.gaps`."""
+        start = None if same is None else np.int32(same)
+        return _of_cosines(self.coefficients, *self._scales(q1, q2), cosine, start)
+
+    def _scales(self, q1: np.ndarray, q2: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        return (q1, q2) if self.scales else (None, None)
 
 
 def curve_of(net: Layer, q: np.ndarray) -> Curve | None:
@@ -46,9 +55,7 @@ def curve_of(net: Layer, q: np.ndarray) -> Curve | None:
         return None
     theta = np.pi * (1 + np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)) / 2
     values = _at_angles(net, 1.0 if scales else size, theta)
-    turns = np.outer(np.arange(_NODES), 2 * np.arange(_NODES) + 1) % (4 * _NODES)  # whole turns would cost digits
-    basis = np.cos(np.pi * turns / (2 * _NODES))
-    coefficients = 2 / _NODES * values @ basis.T
+    coefficients = 2 / _NODES * values @ _basis().T
     coefficients[:, 0] /= 2
     neglected = np.cumsum(np.abs(coefficients[:, ::-1]), axis=1)[:, ::-1]  # [2, m]: of the terms from m on
     enough = np.all(neglected <= _TOLERANCE[q.dtype] * np.abs(values[:, -1:]), axis=0)
@@ -56,6 +63,13 @@ def curve_of(net: Layer, q: np.ndarray) -> Curve | None:
         return None
     terms = -(-int(np.argmax(enough)) // 8) * 8  # few lengths, few compilations
     return Curve(coefficients[:, :terms].astype(q.dtype), scales)
+
+
+@cache
+def _basis() -> np.ndarray:
+    """T_k at the nodes, `[k, node]`."""
+    turns = np.outer(np.arange(_NODES), 2 * np.arange(_NODES) + 1) % (4 * _NODES)  # whole turns would cost digits
+    return np.cos(np.pi * turns / (2 * _NODES))
 
 
 @singledispatch
@@ -116,6 +130,17 @@ def _evaluated(coefficients: Array, q1: Array | None, q2: Array | None, gap: Arr
         return one, two
     scale = root(q1)[:, None] * root(q2)[None]
     return scale * one, scale * two
+
+
+@jax.jit
+def _of_cosines(
+    coefficients: Array, q1: Array | None, q2: Array | None, cosine: Array, start: Any
+) -> tuple[Array, Array]:
+    gap = jnp.clip(1 - cosine, 0, 2)
+    if start is not None:
+        row, column = (jax.lax.broadcasted_iota(jnp.int32, gap.shape, axis) for axis in (0, 1))
+        gap = jnp.where(column == row + start, 0, gap)
+    return _evaluated(coefficients, q1, q2, gap)
 
 
 def _clenshaw(coefficients: Array, s: Array) -> Array:
