@@ -74,6 +74,7 @@ def test_curves_are_used_where_kernels_have_one_variable_and_nowhere_else():
     assert curve_of(serial(nn.Relu(), 0.1), np.array([2.0, 2.0])) is not None
     assert curve_of(serial(nn.Relu(), None), np.zeros(2)) is None
     assert curve_of(nn.Serial(nn.Dense(3), nn.Sin(w=60.0), nn.Dense(1)), np.ones(2)) is None  # too wiggly
+    assert curve_of(nn.Serial(nn.Dense(3), nn.Relu(), nn.Dropout(0.5), nn.Dense(1)), np.ones(2)) is None  # jumps at 0
     assert is_homogeneous(nn.Residual(nn.LeakyRelu(0.2), nn.Dense(3)))
     assert not is_homogeneous(nn.Residual(nn.Erf(), nn.Dense(3)))
 

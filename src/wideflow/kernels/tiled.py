@@ -76,7 +76,7 @@ def _in_tiles(
             k = net.cov(_entering(one.q, two.q, gaps(one, two, product, same=0 if triangle and i == j else None)))
             _write(out, i, j, (k.nngp, k.ntk), mirror=triangle)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         for tiles in _panels(rows1.working, rows2.working, triangle):
             list(pool.map(lambda tile: fill(*tile), tiles))
     return out
@@ -103,7 +103,7 @@ def images_in_tiles(
         _write(out, i, j, values, mirror=x2 is None)
 
     corners = [(i, j) for i in range(0, shape[0], tile) for j in range(i if x2 is None else 0, shape[1], tile)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_cores()) as pool:
         list(pool.map(lambda corner: fill(*corner), corners))
     return out
 
@@ -114,6 +114,11 @@ def padded_part(x: np.ndarray, start: int, size: int) -> np.ndarray:
     if len(part) == size or len(x) < size:
         return part
     return np.concatenate([part, np.broadcast_to(part[-1:], (size - len(part), *part.shape[1:]))])
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _precision(dtype: np.dtype) -> AbstractContextManager:

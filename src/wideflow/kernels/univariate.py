@@ -54,12 +54,14 @@ def curve_of(net: Layer, q: np.ndarray) -> Curve | None:
     if size == 0 or not (scales or spread <= 4 * np.finfo(q.dtype).eps * size):
         return None
     theta = np.pi * (1 + np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)) / 2
-    values = _at_angles(net, 1.0 if scales else size, theta)
-    coefficients = 2 / _NODES * values @ _basis().T
+    *values, equal = _at_angles(net, 1.0 if scales else size, np.append(theta, 0)).T  # last: an input with itself
+    coefficients = 2 / _NODES * np.transpose(values) @ _basis().T
     coefficients[:, 0] /= 2
     neglected = np.cumsum(np.abs(coefficients[:, ::-1]), axis=1)[:, ::-1]  # [2, m]: of the terms from m on
-    enough = np.all(neglected <= _TOLERANCE[q.dtype] * np.abs(values[:, -1:]), axis=0)
-    if not enough[_USED]:
+    allowed = _TOLERANCE[q.dtype] * np.abs(equal)
+    enough = np.all(neglected <= allowed[:, None], axis=0)
+    jump = np.abs(coefficients @ (-1.0) ** np.arange(_NODES) - equal)  # dropout parts an input from its neighbours
+    if not enough[_USED] or np.any(jump > 10 * allowed):
         return None
     terms = -(-int(np.argmax(enough)) // 8) * 8  # few lengths, few compilations
     return Curve(coefficients[:, :terms].astype(q.dtype), scales)
