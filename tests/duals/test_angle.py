@@ -64,6 +64,7 @@ def test_arcsin_resolves_its_end_through_the_complement(x64):
     np.testing.assert_allclose(np.pi / 2 - arcsin(jnp.asarray(u), jnp.asarray(complement)), lag, atol=3e-16)
 
 
+@pytest.mark.slow
 def test_angle_and_arcsin_have_the_known_derivatives(x64):
     delta = jnp.linspace(0.05, 1.95, 39)
     slope = jax.vmap(jax.grad(angle))(delta)

@@ -114,6 +114,7 @@ def test_gradients_are_finite_at_degenerate_points(case, x64):
     assert all(np.all(np.isfinite(x)) for x in jax.tree.leaves((value, gradients)))
 
 
+@pytest.mark.slow
 @every_case
 def test_compiled_function_equals_the_eager_one(case, x64):
     for eager, compiled in zip(case(grid()), jax.jit(case)(grid()), strict=True):

@@ -89,12 +89,14 @@ def test_quadrature_in_float32_keeps_six_digits(name):
     assert kdot_error <= 1e-5
 
 
+@pytest.mark.slow
 def test_quadrature_of_moderate_variances_needs_no_polar_coordinates(x64):
     moderate = expand(jnp.tanh, jnp.array([0.1, 1.5]), 256)
     assert moderate.is_complete(1e-11)
     assert not expand(jax.nn.relu, jnp.array([1.0]), 256).is_complete(1e-11)
 
 
+@pytest.mark.slow
 def test_quadrature_omits_the_derivative_of_a_jump(x64):
     pair = grid(np.float64, np.array([0.5, 2.0]))
     numerical = jax.jit(lambda p: quadrature(lambda x: jnp.where(x > 0, 1.0, 0.0 * x), p))(pair)
@@ -108,6 +110,7 @@ def series_or_polar(x, is_kinked):
     return jnp.where(is_kinked, jax.nn.selu(x), jnp.tanh(x))
 
 
+@pytest.mark.slow
 def test_quadrature_differentiates_to_kdot_on_the_diagonal_too(x64):
     q, q12 = jnp.full(4, 0.5), jnp.array([0.5, 0.2, -0.3, -0.5])
 
@@ -139,6 +142,7 @@ def test_quadrature_gradients_are_finite_at_degenerate_points():
             assert np.all(np.isfinite(part))
 
 
+@pytest.mark.slow
 def test_quadrature_maps_over_a_batch():
     q = jnp.array([0.3, 1.5])
     one = lambda a, c, b: quadrature(jnp.tanh, Pair.of(a, c, b)).k  # noqa: E731

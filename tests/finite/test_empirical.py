@@ -50,7 +50,7 @@ def batch(n, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal((n, 4)), jnp.float32)
 
 
-FAST = ("three outputs", "dense alone")  # each network takes seconds to compile
+FAST = ("one output", "dense alone")  # each network takes seconds to compile
 
 
 @pytest.mark.parametrize(

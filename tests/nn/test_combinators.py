@@ -91,6 +91,7 @@ def kernels_of_networks(net, params, x):
     return jax.vmap(one)(params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES[:3], ids=IDS[:3])
 def test_kernels_lie_within_monte_carlo_error_of_finite_networks(case):
     x, rng = jnp.asarray(rows(np.float32)[:2]), np.random.default_rng(1)

@@ -12,7 +12,7 @@ from network_cases import as_arrays
 import wideflow as wf
 from oracles import pixels
 
-FAST = {"line-valid", "flatten", "same-pool", ALL_KINDS.name}  # the others take long to compile
+FAST = {"line-valid", "flatten", ALL_KINDS.name}  # the others take long to compile
 every_case = pytest.mark.parametrize(
     "case", [pytest.param(c, id=c.name, marks=[] if c.name in FAST else pytest.mark.slow) for c in CASES]
 )

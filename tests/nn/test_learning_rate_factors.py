@@ -130,6 +130,7 @@ def test_factors_are_a_tree_like_the_parameters():
     assert rates[2] == expected[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("net", "x"),
     [

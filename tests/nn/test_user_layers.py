@@ -77,6 +77,7 @@ def test_networks_of_user_layers_have_the_kernels_of_the_library(x64):
         assert np.all(relative(np.asarray(own - expected), np.asarray(expected)) <= 1e-8)
 
 
+@pytest.mark.slow
 def test_a_user_layer_in_closed_form_is_a_layer_everywhere():
     net = nn.Serial(nn.Dense(WIDTH, 1.2, 0.3), OwnScaledErf(1.0), OwnScale(0.7), OwnDense(1))
     kernel, x = wf.Kernel(net), rows(np.float32)
