@@ -25,9 +25,9 @@ def test_a_plan_reads_like_a_table():
     assert str(VECTORS.plan(np.zeros((20_000, 784), np.float32), memory=2**31)).splitlines() == [
         "matrix   20,000 × 20,000, float32",
         "result   1.49 GiB in memory",
-        "tiles    36 of 2,590 × 2,590, one triangle",
-        "work     256 MiB at a time, 40 B an entry",
-        "memory   1.74 GiB of 2 GiB",
+        "tiles    66 of 1,849 × 1,849, one triangle",
+        "work     130 MiB at a time, 40 B an entry",
+        "memory   1.62 GiB of 2 GiB",
         "product  3.1e+11 operations",
         "elements 2.0e+08 for every layer to visit",
     ]

@@ -94,7 +94,7 @@ def plan_of(
     held = pixels if net is not None and pooled(net) else pairs  # plane by plane
     entry = dtype.itemsize * _LIVE_ARRAYS * held
     result = math.prod(shape) * dtype.itemsize if in_memory else 0
-    room = WORK_BYTES if memory is None else min(WORK_BYTES, (memory - result) // 2)
+    room = WORK_BYTES if memory is None else min(WORK_BYTES, (memory - result) // 4)
     tile = tile or max(1, min(math.isqrt(max(room, 0) // entry), max(shape[:2])))
     plan = Plan(shape, dtype, symmetric, tile, entry, pairs, inputs[-1], in_memory, memory)
     if memory is not None and plan.total_bytes > memory:
