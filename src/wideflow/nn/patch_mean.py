@@ -12,7 +12,7 @@ from jax import Array
 from ..duals.root import root
 from .cov import Cov
 from .mixing import gap, ratio
-from .patch import Slides, at_most_two, joint_sum, padded
+from .patch import Slides, at_most_two, joint_sum, padded, pixel_axes
 from .slide import Slide
 
 
@@ -26,19 +26,44 @@ def patch_mean(k: Cov, slides: Slides) -> Cov:
     new = k.replace(q1=mean(k.q1, 1), q2=mean(k.q2, 1), nngp=mean(k.nngp, 2), ntk=mean(k.ntk, 2))
     if k.delta is None:
         return new
-    t = ratio(k)
-    return new.replace(delta=_delta(new, t, mean(gap(k, t), 2)))
+    return new.replace(delta=_delta_of_patch(k, slides, k.delta))
 
 
 def _mean(k: Cov, slides: Slides, x: Array, batch: int) -> Array:
     return joint_sum(k, slides, x, batch) / prod(s.size for s in slides)
 
 
+def _delta_of_patch(k: Cov, slides: tuple[Slide, ...], delta: Array) -> Array:
+    """1 − correlation of two patches, from that of their pixels, as a sum of terms that are never negative.
+
+    With standard deviations a_o, b_o of the pixels and α² = Σ a_o², β² = Σ b_o² of the patches:
+    1 − Σ a_o b_o (1 − δ_o) / (α β) = Σ a_o b_o δ_o / (α β) + ½ Σ (a_o/α − b_o/β)².
+    """
+    axes = pixel_axes(k, 2)
+    (v1, v2), first, second = k.variances(), [a[:1] for a in axes], [a[-1:] for a in axes]
+    profiles1, inverse1 = _profiles(v1, slides, first)
+    profiles2, inverse2 = _profiles(v2, slides, second)
+    lost = joint_sum(k, slides, root(v1) * root(v2) * delta, 2) * inverse1 * inverse2
+    spread = reduce(add, [(a - b) ** 2 for a, b in zip(profiles1, profiles2, strict=True)]) / 2
+    return jnp.where((inverse1 > 0) & (inverse2 > 0), at_most_two(lost + spread), 1)
+
+
+def _profiles(v: Array, slides: tuple[Slide, ...], axes: list[tuple[int, ...]]) -> tuple[list[Array], Array]:
+    """a_o / α for every offset of the window, and 1/α; both 0 where the whole patch is zero."""
+    parts, total = [root(v)], v
+    for slide, axis in zip(slides, axes, strict=True):
+        parts = [part for wide in parts for part in slide.parts(wide, axis)]
+        total = slide.sum(total, axis)
+    inverse = jnp.where(total > 0, 1 / root(jnp.where(total > 0, total, 1)), 0)
+    return [part * inverse for part in parts], inverse
+
+
 def _delta(k: Cov, t: Array, apart: Array) -> Array:
     """1 − correlation of two patches F, G from `apart` = Var(F − t G), which is a mean of terms never negative.
 
-    With standard deviations α, β it is (Var(F − t G) − (α − t β)²) / (2 t α β). At equal inputs, and where one is t
-    times the other, nothing is left to cancel.
+    With standard deviations α, β it is (Var(F − t G) − (α − t β)²) / (2 t α β): one array to sum, whatever the window,
+    where `_delta_of_patch` sums over offsets. At equal inputs, and where one is t times the other, nothing is left to
+    cancel; patches that are proportional by another factor lose digits.
     """
     alpha, beta = (root(v) for v in k.variances())
     alive = (alpha > 0) & (beta > 0)
