@@ -4,6 +4,8 @@ import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -150,3 +152,29 @@ def test_bad_requests_are_refused_before_any_work():
         inspect.unwrap(wf.gram)(kernel, batch(4), get="both")  # without the type checks that pytest adds
     with pytest.raises(ValueError, match="x1 and x2: inputs must have one shape"):
         wf.gram(kernel, batch(4), np.ones((2, 5)))
+
+
+@pytest.mark.parametrize("lives", [10**9, 3])
+def test_tiles_on_several_devices_are_the_same_and_survive_a_kill(lives, tmp_path):
+    x, places = batch(11), set()
+
+    @dataclass(repr=False)
+    class Placed(Polynomial):
+        def __call__(self, x1, x2=None):
+            places.update(jnp.asarray(x1).devices())
+            return super().__call__(x1, x2)
+
+    devices = jax.devices()
+    assert len(devices) == 2
+    if lives == 3:
+        with pytest.raises(KeyboardInterrupt):
+            wf.gram(Placed(lives), x, tile=3, devices=devices, out=tmp_path / "K.npy")
+    K = wf.gram(Placed(), x, tile=3, devices=devices, out=tmp_path / "K.npy")
+    np.testing.assert_array_equal(K, wf.gram(Polynomial(), x, tile=3))
+    assert places == set(devices)
+
+
+def test_a_network_kernel_on_several_devices_is_bitwise_that_on_one():
+    kernel = wf.Kernel(nn.Serial(nn.Dense(1), nn.Erf(), nn.Dense(1)))
+    x = batch(9)
+    np.testing.assert_array_equal(wf.gram(kernel, x, tile=4, devices=jax.devices()), wf.gram(kernel, x, tile=4))

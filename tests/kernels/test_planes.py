@@ -20,20 +20,23 @@ def body(padding):
 NETWORKS = {
     "same": nn.Serial(body("same"), nn.GlobalAvgPool(), nn.Dense(1, 1.2, 0.1)),
     "circular": nn.Serial(nn.Conv(4, 3, 1.4, padding="circular"), nn.Relu(), nn.GlobalSumPool(), nn.Dense(1)),
+    "flat": nn.Serial(*[nn.Conv(4, 3, 1.4), nn.Relu()] * 3, nn.Flatten(), nn.Dense(1, 1.1, 0.2)),
     "no bias": nn.Serial(*[nn.Conv(4, 3, 1.4), nn.Relu()] * 4, nn.GlobalAvgPool(), nn.Dense(5), nn.Dense(1)),
 }
 
 
-FAST = "circular"  # the others take long to compile
+FAST = ("circular", "flat")  # the others take long to compile
 NETWORK_PARAMS = [
-    pytest.param(net, id=name, marks=[] if name == FAST else pytest.mark.slow) for name, net in NETWORKS.items()
+    pytest.param(net, id=name, marks=[] if name in FAST else pytest.mark.slow) for name, net in NETWORKS.items()
 ]
 
 
 def images(seed=0):
-    """Four images; one constant below, one half black, one the opposite of another."""
-    x = np.random.default_rng(seed).standard_normal((4, 6, 5, 2))
+    """Six images; one constant below, one half black, one the opposite of another, two with equal saturated parts."""
+    x = np.random.default_rng(seed).standard_normal((6, 6, 5, 2))
     x[1, 3:], x[2, :3], x[3] = 0.5, 0, -2 * x[0]
+    x[4:] = 0
+    x[4, :, 1:], x[5, 2:, :4] = 1, 1  # patches that are proportional by another factor than the images
     return x
 
 

@@ -1,6 +1,7 @@
 """Large kernels of vectors, in tiles and as curves, against the same network on few inputs at a time in float64."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -134,3 +135,9 @@ def test_panels_of_a_curve_equal_the_whole_and_their_mirror_images(dtype, monkey
     for value, right in zip(tiled.vectors(net, x, None), whole, strict=True):
         np.testing.assert_array_equal(value, value.T)
         np.testing.assert_allclose(value, right, rtol=1e-4 if dtype == np.float32 else 1e-11, atol=1e-6)
+
+
+def test_hyperparameters_are_differentiated_for_many_inputs_without_jit():
+    x = np.random.default_rng(1).standard_normal((400, 3)).astype(np.float32)
+    total = lambda w, rows: jnp.sum(wf.Kernel(nn.Serial(nn.Dense(1, w), nn.Relu(), nn.Dense(1))).ntk(rows))  # noqa: E731
+    np.testing.assert_allclose(jax.grad(total)(1.5, x), 2 * total(1.5, x) / 1.5, rtol=1e-4)  # Θ is w² times a constant

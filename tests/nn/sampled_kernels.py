@@ -6,9 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from wideflow import nn
+
 
 def sampled_kernels(net, x, networks, seed=0, apply=None):
     """Mean and standard error of f(x_i) f(x_j) and of the empirical NTK, for networks with one output: `[2, n, n]`.
+
+    The NTK has the layers' factors of the learning rate.
 
     `apply(net, params, x, key)`: what is computed, `net.apply` by default.
     """
@@ -29,7 +33,8 @@ def drawn(net, x, seed=0, batch=()):
 def _kernels(apply, net, params, x, keys):
     def one(params, key):
         f = lambda p: (net.apply(p, x) if apply is None else apply(net, p, x, key))[:, 0]  # noqa: E731
-        J = jnp.concatenate([j.reshape(len(x), -1) for j in jax.tree.leaves(jax.jacrev(f)(params))], axis=1)
+        weighted = jax.tree.map(lambda rate, j: rate**0.5 * j, nn.learning_rates(net, params), jax.jacrev(f)(params))
+        J = jnp.concatenate([j.reshape(len(x), -1) for j in jax.tree.leaves(weighted)], axis=1)
         return jnp.stack([jnp.outer(f(params), f(params)), J @ J.T])
 
     return jax.lax.map(lambda pair: one(*pair), (params, keys), batch_size=512)

@@ -15,19 +15,26 @@ from wideflow.nn import Abs, Dense, Flatten, GlobalAvgPool, Identity, Positions,
 
 C, PIXELS = 2, (2, 2)
 DEVIATIONS = dict(w=1.2, b=0.3, w_query=0.9, w_key=1.3, w_value=0.8)
+FACTORS = dict(lr_w=0.5, lr_b=2.0, lr_query=3.0, lr_key=0.5, lr_value=1.5)  # of the learning rates
 first = Dense(C, 1.3, 0.2)
 
 
 def attention(scores=None, scale="1/d", positions=None, out=C, **sizes):
-    return SelfAttention(out, **sizes, **DEVIATIONS, scores=scores, scale=scale, positions=positions)
+    return SelfAttention(out, **sizes, **DEVIATIONS, **FACTORS, scores=scores, scale=scale, positions=positions)
 
 
 NETS = {
-    "softmax": Serial(first, Relu(), attention(positions=Positions(0.7, 1.5)), Relu(), GlobalAvgPool(), Dense(1)),
+    "softmax": Serial(
+        first, Relu(), attention(positions=Positions(0.7, 1.5, lr_w=0.4)), Relu(), GlobalAvgPool(), Dense(1)
+    ),
     "numbers": Serial(first, Relu(), attention(Relu()), Residual(Relu(), first), Relu(), Flatten()),
     "identity": Serial(first, Residual(Relu(), attention(Identity(), "1/sqrt(d)")), Relu(), Flatten(), Dense(1)),
     "gaussian": Serial(
-        Positions(0.5), attention(Relu(), "1/sqrt(d)", Positions(0.6, 2.0, (C, 3))), Relu(), GlobalAvgPool(), Dense(1)
+        Positions(0.5),
+        attention(Relu(), "1/sqrt(d)", Positions(0.6, 2.0, (C, 3), 2.0)),
+        Relu(),
+        GlobalAvgPool(),
+        Dense(1),
     ),
     "gaussian-repeat": Serial(first, nn.Repeat(Serial(Relu(), attention(Abs(), "1/sqrt(d)")), 2), GlobalAvgPool()),
 }
@@ -159,6 +166,25 @@ def test_positions_have_the_covariance_of_their_distance(x64):
 # Options and errors
 
 
+def test_every_parameter_of_attention_has_its_factor():
+    layer, x = attention(None, "1/sqrt(d)", Positions(lr_w=0.4)), images(PIXELS, np.float32)
+    rates = nn.learning_rates(layer, drawn(layer, x))
+    assert rates == {"positions": 0.4, "Q": 3.0, "K": 0.5, "V": 1.5, "O": 0.5, "B": 2.0}
+    frozen = nn.freeze(Serial(Positions(), layer, nn.Embedding(4, 3)), biases=False)
+    rates = jax.tree.leaves(nn.learning_rates(frozen.layers[1], drawn(layer, x)))
+    assert [rate for rate in rates if rate] == [2.0]
+    assert frozen.layers[0].lr_w == frozen.layers[2].lr_w == 0
+
+
+def test_reparameterizing_attention_says_what_to_do_instead():
+    x = images(PIXELS, np.float32)
+    for layer in (attention(), Positions()):
+        net = Serial(layer, Flatten(), Dense(1))
+        assert repr(wf.reparameterize(net, "ntk", x)) == repr(net)
+        with pytest.raises(TypeError, match=r"gives powers of one width n.*factors of the learning rate"):
+            wf.reparameterize(net, "standard", x)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -166,6 +192,7 @@ def test_positions_have_the_covariance_of_their_distance(x64):
         (lambda: SelfAttention(4, heads=0), "heads must be at least 1, got 0"),
         (lambda: SelfAttention(4, key_size=-1), "key_size must be at least 1, got -1"),
         (lambda: SelfAttention(4, w_key=-1.0), "w_key must be a finite number of at least 0"),
+        (lambda: SelfAttention(4, lr_value=-1.0), "lr_value must be a finite number of at least 0"),
         (lambda: SelfAttention(4, scale="d"), r'scale must be "1/d" or "1/sqrt\(d\)", got \'d\''),
         (lambda: Positions(length=0.0), r"Positions\(length=0.0\): the length must be finite and positive"),
         (lambda: Positions(-1.0), "w must be a finite number of at least 0"),

@@ -8,12 +8,9 @@ import pytest
 from image_cases import C, images
 from pixel_layers import (
     IMAGE,
-    assert_degenerate_images_are_harmless,
-    assert_gradients_are_finite,
     assert_kernels_equal_the_loops,
     assert_rule_equals_the_loops,
     assert_standard_parameterization_moves_the_scale,
-    assert_within_monte_carlo_error,
     drawn,
     shape_after,
 )
@@ -31,15 +28,6 @@ OPTIONS = [
     ((2, 3), 2, (3, 1), "circular"),
 ]
 every_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
-NET = nn.Serial(
-    nn.ConvLocal(C, 2, 1.2, 0.3),
-    nn.Relu(),
-    nn.AvgPool((2, 1), 1),
-    nn.ConvLocal(C, (3, 2), padding="circular"),
-    nn.Relu(),
-    nn.GlobalAvgPool(),
-    nn.Dense(1),
-)
 
 
 def layer_with(window, stride, dilation, padding):
@@ -111,24 +99,6 @@ def test_kernels_equal_the_loops_in_residual_branches():
     assert_kernels_equal_the_loops(nn.Serial(nn.Conv(C, 2), branch, nn.GlobalSumPool()), IMAGE)
 
 
-@pytest.mark.slow
-def test_degenerate_images_are_harmless():
-    assert_degenerate_images_are_harmless(NET, IMAGE)
-
-
-@pytest.mark.slow
-def test_gradients_are_finite():
-    assert_gradients_are_finite(NET, IMAGE)
-
-
-@pytest.mark.slow
-def test_kernels_lie_within_monte_carlo_error():
-    net = nn.Serial(
-        nn.ConvLocal(6, (3, 2), 1.2, 0.3), nn.Relu(), nn.ConvLocal(4, 2, 1.1, 0.2), nn.GlobalAvgPool(), nn.Dense(1)
-    )
-    assert_within_monte_carlo_error(net, IMAGE)
-
-
 def test_equal_pixels_are_enough_for_equal_pixels():
     assert nn.ConvLocal(C, 3).demand(Demand.EQUAL) is Demand.EQUAL
 
@@ -150,21 +120,3 @@ def test_conv_local_prints_like_its_source():
 def test_options_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "message"),
-    [
-        (nn.ConvLocal(8, 3, padding="valid"), (5, 2), "the window spans 3 pixels, the input has 2"),
-        (nn.ConvLocal(8, 3), (), r"ConvLocal\(8, 3\): wanted inputs with pixels"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused_by_every_rule(layer, shape, message):
-    x = images(shape, np.float32)
-    for use in (
-        lambda: layer.init(jax.random.key(0), x),
-        lambda: layer.apply({"W": jnp.zeros((3, 2, 8))}, jnp.asarray(x)),
-        lambda: wf.Kernel(layer)(x),
-    ):
-        with pytest.raises(ValueError, match=message):
-            use()

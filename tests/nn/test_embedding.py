@@ -9,6 +9,7 @@ from sampled_kernels import drawn, sampled_kernels
 
 import wideflow as wf
 from wideflow import nn
+from wideflow.finite import empirical_ntk
 from wideflow.nn import Dense, Embedding, Flatten, GlobalAvgPool, Relu, Serial
 
 TOKENS, LENGTH = 5, 4
@@ -23,7 +24,7 @@ def sentences(dtype=np.float64):
 
 
 def test_kernels_equal_the_loops_over_pixels():
-    assert_oracle(Serial(Embedding(TOKENS, 2, 1.3), Relu(), GlobalAvgPool(), Dense(1)), sentences())
+    assert_oracle(Serial(Embedding(TOKENS, 2, 1.3, lr_w=0.4), Relu(), GlobalAvgPool(), Dense(1)), sentences())
 
 
 @pytest.mark.slow
@@ -48,7 +49,7 @@ def test_gradients_in_the_hyperparameters_are_finite():
 @pytest.mark.slow
 def test_kernels_lie_within_monte_carlo_error_at_any_width():
     x = sentences(np.float32)[[0, 2, 3]]
-    net = Serial(Embedding(TOKENS, 6, 1.3), Relu(), Dense(1, 0.8, 0.2), GlobalAvgPool())
+    net = Serial(Embedding(TOKENS, 6, 1.3, lr_w=0.4), Relu(), Dense(1, 0.8, 0.2), GlobalAvgPool())
     mean, error = sampled_kernels(net, x, 4000)
     k = wf.Kernel(net)(x)
     assert np.all(np.abs(mean - np.stack([k.nngp, k.ntk])) <= 5 * error)
@@ -75,6 +76,31 @@ def test_apply_looks_up_the_table():
     expected = 0.5 * np.asarray(table)[x[..., 0].astype(int)]
     np.testing.assert_array_equal(layer.apply(table, jnp.asarray(x)), expected)
     np.testing.assert_array_equal(layer.apply(table, jnp.asarray(x.astype(int))), expected)
+
+
+def test_standard_embeddings_are_those_of_the_rule_at_another_learning_rate(x64):
+    """Standard: w in the draw, not in front of the table; the same training as with a factor of 1/w²."""
+    x = jnp.asarray(sentences())
+    factors = Serial(Embedding(TOKENS, 4, 1.3, lr_w=1 / 1.3**2), Flatten(), Dense(1, 0.8, lr_w=16 / 0.8**2))
+    standard = wf.reparameterize(Serial(Embedding(TOKENS, 4, 1.3), Flatten(), Dense(1, 0.8)), "standard", x)
+    np.testing.assert_allclose(wf.Kernel(standard).ntk(x), wf.Kernel(factors).ntk(x), rtol=1e-12)
+    params = drawn(factors, x)
+    scaled = (1.3 * params[0], (), {"W": 0.8 / 4 * params[2]["W"]})
+    np.testing.assert_allclose(standard.apply(scaled, x), factors.apply(params, x), rtol=1e-12)
+    np.testing.assert_allclose(
+        empirical_ntk(standard.apply, scaled, x, rates=nn.learning_rates(standard, scaled)),
+        empirical_ntk(factors.apply, params, x, rates=nn.learning_rates(factors, params)),
+        rtol=1e-12,
+    )
+
+
+def test_mup_embeddings_scale_as_first_layers(x64):
+    mup = wf.reparameterize(Serial(Embedding(TOKENS, 400, 1.3), Flatten(), Dense(1)), "mup", sentences()).layers[0]
+    E, _ = mup.setup(jax.random.key(0, impl="unsafe_rbg"), (LENGTH, 1))
+    assert abs(float(E.std()) * 20 / 1.3 - 1) < 5 / (2 * E.size) ** 0.5
+    x = sentences(np.float64)
+    np.testing.assert_allclose(mup.apply(E, jnp.asarray(x)), 20 * E[x[..., 0].astype(int)], rtol=1e-12)
+    assert nn.learning_rates(mup, E) == 1.0
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 5.0, 1.5])

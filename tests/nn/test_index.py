@@ -1,17 +1,13 @@
 """Index: a selection of pixels, as NumPy selects them."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from image_cases import C, images
 from pixel_layers import (
     IMAGE,
-    assert_degenerate_images_are_harmless,
-    assert_gradients_are_finite,
     assert_rule_equals_the_loops,
-    assert_within_monte_carlo_error,
     shape_after,
 )
 
@@ -29,9 +25,6 @@ INDICES = [
     (-4, 2),
 ]
 every_index = pytest.mark.parametrize("index", INDICES, ids=str)
-NET = nn.Serial(
-    nn.Dense(C, 1.2, 0.3), nn.Relu(), nn.Index()[::-1, 1:], nn.Dense(C), nn.Index()[1], nn.Relu(), nn.GlobalAvgPool()
-)
 
 
 @every_index
@@ -53,22 +46,6 @@ def test_the_rule_equals_the_loops(index):
 @every_index
 def test_the_rule_on_every_pair_equals_the_loops(index):
     assert_rule_equals_the_loops(nn.Serial(nn.Index(*index), nn.GlobalAvgPool()))
-
-
-@pytest.mark.slow
-def test_degenerate_images_are_harmless():
-    assert_degenerate_images_are_harmless(NET, IMAGE)
-
-
-@pytest.mark.slow
-def test_gradients_are_finite():
-    assert_gradients_are_finite(NET, IMAGE)
-
-
-@pytest.mark.slow
-def test_kernels_lie_within_monte_carlo_error():
-    net = nn.Serial(nn.Conv(6, 2), nn.Index()[1:, ::2], nn.Relu(), nn.GlobalAvgPool(), nn.Dense(1))
-    assert_within_monte_carlo_error(net, IMAGE)
 
 
 @pytest.mark.slow
@@ -108,28 +85,3 @@ def test_index_prints_like_its_source():
 def test_what_selects_no_pixels_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "message"),
-    [
-        (
-            nn.Index()[:, :, 0],
-            IMAGE,
-            r"has 3 entries, the input 2 pixel axes, with pixels \(4, 3\); channels cannot be",
-        ),
-        (nn.Index()[0], (), "has 1 entries, the input 0 pixel axes"),
-        (nn.Index()[0, 3], IMAGE, "pixel 3 of axis 1 is not there; it has 3 pixels, numbered 0 to 2, or -3 to -1"),
-        (nn.Index()[-5], IMAGE, "pixel -5 of axis 0 is not there"),
-        (nn.Index()[4:], IMAGE, "keeps none of the 4 pixels of axis 0"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused_by_every_rule(layer, shape, message):
-    x = images(shape, np.float32)
-    for use in (
-        lambda: layer.init(jax.random.key(0), x),
-        lambda: layer.apply((), jnp.asarray(x)),
-        lambda: wf.Kernel(layer)(x),
-    ):
-        with pytest.raises(ValueError, match=message):
-            use()

@@ -8,11 +8,8 @@ import pytest
 from image_cases import C, images
 from pixel_layers import (
     IMAGE,
-    assert_degenerate_images_are_harmless,
-    assert_gradients_are_finite,
     assert_kernels_equal_the_loops,
     assert_rule_equals_the_loops,
-    assert_within_monte_carlo_error,
     shape_after,
 )
 
@@ -23,16 +20,6 @@ from wideflow.nn import Demand
 
 rng = np.random.default_rng(5)
 ACROSS, DOWN, WHOLE = rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), rng.normal(size=(5, 12))
-BOTH = nn.Serial(
-    nn.Dense(C, 1.2, 0.3),
-    nn.Relu(),
-    nn.LinearMap((DOWN, None)),
-    nn.Dense(C),
-    nn.LinearMap(rng.normal(size=(4, 9)), shape=(2, 2)),
-    nn.Relu(),
-    nn.Flatten(),
-    nn.Dense(1),
-)
 
 
 LAYERS = [
@@ -58,29 +45,6 @@ def test_linear_map_is_the_sum_over_pixels(layer, x64):
 )
 def test_the_rule_equals_the_loops(layer):
     assert_rule_equals_the_loops(layer)
-
-
-@pytest.mark.slow
-def test_kernels_equal_the_loops():
-    assert_kernels_equal_the_loops(BOTH, IMAGE)
-
-
-@pytest.mark.slow
-def test_degenerate_images_are_harmless():
-    assert_degenerate_images_are_harmless(BOTH, IMAGE)
-
-
-@pytest.mark.slow
-def test_gradients_are_finite_in_the_matrix_too():
-    assert_gradients_are_finite(BOTH, IMAGE)
-
-
-@pytest.mark.slow
-def test_kernels_lie_within_monte_carlo_error():
-    net = nn.Serial(
-        nn.Conv(6, 2), nn.LinearMap((None, ACROSS)), nn.Relu(), nn.LinearMap(WHOLE[:3, :8]), nn.Flatten(), nn.Dense(1)
-    )
-    assert_within_monte_carlo_error(net, IMAGE)
 
 
 @pytest.mark.slow
@@ -163,22 +127,3 @@ def test_linear_map_prints_like_its_source():
 def test_what_is_no_matrix_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "message"),
-    [
-        (nn.LinearMap(WHOLE), (4, 2), r"takes 12 pixels in all, got pixels \(4, 2\)"),
-        (nn.LinearMap((None, ACROSS)), (4, 2), r"takes any × 3 pixels along the axes, got pixels \(4, 2\)"),
-        (nn.LinearMap((None, ACROSS)), (3,), r"got pixels \(3,\)"),
-        (nn.LinearMap([[1.0]]), (), "got vectors without pixels"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused_by_every_rule(layer, shape, message):
-    x = images(shape, np.float32)
-    with pytest.raises(ValueError, match=message):
-        layer.init(jax.random.key(0), x)
-    with pytest.raises(ValueError, match=message):
-        layer.apply((), jnp.asarray(x))
-    with pytest.raises(ValueError, match=message):
-        wf.Kernel(layer)(x)

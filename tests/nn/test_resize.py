@@ -1,18 +1,13 @@
 """Resize: as `jax.image.resize`, with the kernels of its interpolation, against definitions in NumPy."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from image_cases import C, images
 from pixel_layers import (
     IMAGE,
-    assert_degenerate_images_are_harmless,
-    assert_gradients_are_finite,
-    assert_kernels_equal_the_loops,
     assert_rule_equals_the_loops,
-    assert_within_monte_carlo_error,
     shape_after,
 )
 
@@ -31,16 +26,6 @@ LAYERS = [
     nn.Resize((2, 6), "lanczos5", antialias=False),
 ]
 every_layer = pytest.mark.parametrize("layer", LAYERS, ids=repr)
-NET = nn.Serial(
-    nn.Dense(C, 1.2, 0.3),
-    nn.Relu(),
-    nn.Resize((3, 5), "cubic"),
-    nn.Dense(C),
-    nn.Relu(),
-    nn.Resize(4, "nearest"),
-    nn.Flatten(),
-    nn.Dense(1),
-)
 
 
 @every_layer
@@ -68,25 +53,6 @@ def test_nearest_copies_the_pixel_that_holds_the_centre():
         layer = nn.Resize(new, "nearest")
         M, _ = pixel_maps.matrix(layer, (24,))
         np.testing.assert_array_equal(layer.apply((), x)[0, :, 0], M @ np.arange(24))
-
-
-@pytest.mark.slow
-def test_kernels_equal_the_loops_and_degenerate_images_are_harmless():
-    assert_kernels_equal_the_loops(NET, IMAGE)
-    assert_degenerate_images_are_harmless(NET, IMAGE)
-
-
-@pytest.mark.slow
-def test_gradients_are_finite():
-    assert_gradients_are_finite(NET, IMAGE)
-
-
-@pytest.mark.slow
-def test_kernels_lie_within_monte_carlo_error():
-    net = nn.Serial(
-        nn.Conv(6, 2), nn.Resize((3, 5), "cubic"), nn.Relu(), nn.Resize(2, "linear"), nn.Flatten(), nn.Dense(1)
-    )
-    assert_within_monte_carlo_error(net, IMAGE)
 
 
 @pytest.mark.slow
@@ -120,21 +86,3 @@ def test_resize_prints_like_its_source(layer):
 def test_options_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "message"),
-    [
-        (nn.Resize((3, 3)), (5,), r"wanted inputs with 2 pixel axes, got pixels \(5,\)"),
-        (nn.Resize(3, "nearest"), (), "got vectors without pixels"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused_by_every_rule(layer, shape, message):
-    x = images(shape, np.float32)
-    for use in (
-        lambda: layer.init(jax.random.key(0), x),
-        lambda: layer.apply((), jnp.asarray(x)),
-        lambda: wf.Kernel(layer)(x),
-    ):
-        with pytest.raises(ValueError, match=message):
-            use()

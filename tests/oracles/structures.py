@@ -25,7 +25,7 @@ def from_inputs(net, x):
             t = x[..., 0].reshape(len(x), -1)
             K = net.w**2 * (t[:, None, :, None] == t[None, :, None, :])
             K = K.reshape(len(x), len(x), *x.shape[1:-1] * 2)
-            return State(K, K)
+            return State(K, net.lr_w * K)
         case nn.GraphNetwork():
             nodes = x.shape[1]
             return through(net.net.layers, from_inputs(nn.Identity(), x[..., nodes:]), x[..., :nodes])
@@ -57,9 +57,9 @@ def propagate(net, k, graphs=None):
         case nn.Positions():
             R = net.w**2 * _positions(net, pixels._pixels(k.nngp))
             if net.channels is None:
-                return State(k.nngp + R, k.ntk + R)
+                return State(k.nngp + R, k.ntk + net.lr_w * R)
             n, m = net.channels
-            return State(*((n * v + m * R) / (n + m) for v in k))
+            return State((n * k.nngp + m * R) / (n + m), (n * k.ntk + m * net.lr_w * R) / (n + m))
         case nn.Aggregate():
             return _aggregated(net, k, graphs)
         case nn.Dropout():
@@ -95,8 +95,9 @@ def zeta(scores, G):
 
 def _outputs(layer, middle):
     """From the covariances of all heads' values to those of the outputs."""
-    K = layer.w**2 * middle.nngp + (0 if layer.b is None else layer.b**2)
-    return State(K, K + layer.w**2 * middle.ntk)
+    bias = 0 if layer.b is None else layer.b**2
+    own = layer.lr_w * layer.w**2 * middle.nngp + layer.lr_b * bias
+    return State(layer.w**2 * middle.nngp + bias, own + layer.w**2 * middle.ntk)
 
 
 def _sure(layer, k, seen):
@@ -106,7 +107,7 @@ def _sure(layer, k, seen):
     for x, y, a, b in product(range(n), range(n), range(size), range(size)):
         K[x, y, a, b] = layer.w_value**2 * sum(p[x][a, i] * (k.nngp[x, y, i] @ p[y][b]) for i in range(size))
         T[x, y, a, b] = layer.w_value**2 * sum(p[x][a, i] * (k.ntk[x, y, i] @ p[y][b]) for i in range(size))
-    return _outputs(layer, State(K, K + T))
+    return _outputs(layer, State(K, layer.lr_value * K + T))
 
 
 def _gaussian(layer, k, seen):
@@ -121,11 +122,11 @@ def _gaussian(layer, k, seen):
             s2 * S[a, b] * S,
             s2 * two[b, b] * np.diagonal(two)[None],
         )
-        ntk_of_scores = s2 * (2 * S[a, b] * S + D[a, b] * S + S[a, b] * D)
+        ntk_of_scores = s2 * ((layer.lr_query + layer.lr_key) * S[a, b] * S + D[a, b] * S + S[a, b] * D)
         K[x, y, a, b] = np.sum(value * k.nngp[x, y])
         T[x, y, a, b] = np.sum(value * k.ntk[x, y] + slope * ntk_of_scores * k.nngp[x, y])
     v2 = layer.w_value**2
-    return _outputs(layer, State(v2 * K, v2 * (K + T)))
+    return _outputs(layer, State(v2 * K, v2 * (layer.lr_value * K + T)))
 
 
 def _dual(scores, a, c, b):

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 from jax import Array
+
+from ..nn.values import values_of
 
 _ROWS_NAMED = 10
 
@@ -39,14 +40,6 @@ def checked_pair(x1: Any, x2: Any) -> tuple[Any, Any]:
     if x1.dtype != x2.dtype:
         raise TypeError(f"x1 and x2: inputs must have one dtype, got {x1.dtype} and {x2.dtype}; convert one of them")
     return x1, x2
-
-
-def values_of(x: Any) -> np.ndarray | None:
-    """The numbers in `x`, or None inside a JAX transformation, where they are not known yet."""
-    try:
-        return np.asarray(x)
-    except jax.errors.TracerArrayConversionError:
-        return None
 
 
 def _check_finite(values: np.ndarray, name: str) -> None:

@@ -1,16 +1,19 @@
 """Kernel matrices of any size, computed in tiles."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 
 from .batch import checked_pair
 from .kernel import Kernel, Kernels
 from .plan import plan_of
 from .progress import Progress
-from .store import TileStore
+from .store import Tile, TileStore
 from .tiled import padded_part
 
 
@@ -32,6 +35,7 @@ def gram(
     progress: bool = False,
     tile: int | None = None,
     memory: int | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> np.ndarray:
     """The kernel matrix `[n1, n2, *pixels]` as a NumPy array, computed in tiles of bounded memory.
 
@@ -42,7 +46,8 @@ def gram(
     rounding of the matrix product of the inputs.
 
     `out`: a path; the matrix is written there (`.npy`, memory-mapped) and a run that was killed goes on where it
-    stopped. `progress`: print tiles done and the time left to standard error.
+    stopped. `progress`: print tiles done and the time left to standard error. `devices`: JAX devices that compute tiles
+    at the same time, by default all of them (a CPU is one device that uses all its cores); the values are the same.
 
     Errors: those of the kernel, before any tile is computed; ValueError for `get` or `tile`, and where `out` holds
     the tiles of another matrix.
@@ -58,11 +63,33 @@ def gram(
     tile = plan_of(net, shape, x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None).tile
     store = TileStore.open(shape, x1.dtype, tile, out, key=(repr(kernel), get, x1, x2))
     tiles = [t for t in _tiles(shape, tile, symmetric=x2 is None) if t not in store.done]
+    compute = lambda at: _tile(kernel, x1, x2, get, at[0], at[1], tile)  # noqa: E731
     with Progress(len(tiles), "tiles", enabled=progress) as bar:
-        for i, j in tiles:
-            store.write((i, j), _tile(kernel, x1, x2, get, i, j, tile), mirror=x2 is None and i != j)
+        for at, values in zip(tiles, _on_devices(compute, tiles, devices), strict=True):
+            store.write(at, values, mirror=x2 is None and at[0] != at[1])
             bar.advance()
     return store.finish()
+
+
+def _on_devices(
+    compute: Callable[[Tile], np.ndarray], tiles: list[Tile], devices: Sequence[Any] | None
+) -> Iterator[np.ndarray]:
+    """The tiles in order, one round after another, each round one tile on every device."""
+    if devices is None:
+        devices = [] if jax.default_backend() == "cpu" else jax.local_devices()
+    if len(devices) < 2:
+        with jax.default_device(devices[0]) if devices else nullcontext():
+            yield from map(compute, tiles)
+        return
+    wide = bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]  # a thread starts with the default
+
+    def on_device(device: Any, tile: Tile) -> np.ndarray:
+        with jax.default_device(device), jax.enable_x64(wide):
+            return compute(tile)
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        for start in range(0, len(tiles), len(devices)):
+            yield from pool.map(on_device, devices, tiles[start : start + len(devices)])
 
 
 def _tile(kernel: KernelLike, x1: np.ndarray, x2: np.ndarray | None, get: str, i: int, j: int, tile: int) -> np.ndarray:

@@ -13,7 +13,9 @@ from jax import Array
 
 from ..nn import Cov, Demand, Layer
 from ..nn.fold import fold
-from .batch import checked_batch, checked_pair, values_of
+from ..nn.values import values_of
+from .batch import checked_batch, checked_pair
+from .latex import latex
 from .plan import WORK_BYTES, Plan, plan_of
 from .planes import pooled
 from .propagate import propagate, sees_products
@@ -84,6 +86,13 @@ class Kernel(eqx.Module):
         x1, x2 = checked_pair(x1, x2)
         return plan_of(self.net, self._shape(x1, x2), x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None)
 
+    def latex(self) -> str:
+        """The recursion of both kernels, layer by layer with its hyperparameters, as a LaTeX `aligned` environment."""
+        return latex(self.net)
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
     def _shape(self, x1: Any, x2: Any) -> tuple[int, ...]:
         """The shape of the kernel matrix, `(n1, n2, *pixels)`."""
         one_input = jax.ShapeDtypeStruct((1, *x1.shape[1:]), np.float32)
@@ -99,6 +108,8 @@ def _in_tiles(net: Layer, x1: Any, x2: Any) -> Kernels | None:
     values1, values2 = values_of(x1), None if x2 is None else values_of(x2)
     if values1 is None or (x2 is not None and values2 is None) or jax.default_backend() != "cpu":
         return None
+    if any(values_of(leaf) is None for leaf in jax.tree.leaves(net)):
+        return None
     values = _of_vectors(net, values1, values2) if x1.ndim == 2 else _of_images(net, values1, values2)
     if values is None or (x1.dtype == np.float64 and not jax.config.jax_enable_x64):  # type: ignore[attr-defined]
         return values
@@ -112,16 +123,18 @@ def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | 
 
 
 _PIXELS_AT_ONCE = 2**16  # pixel pairs that a tile of images visits at a time: its arrays fit into a core's cache
+_PLANE_AT_ONCE = 2**18  # the same of one plane, see `planes.py`: the fewer pairs, the more its many small steps weigh
 
 
 def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
     plan = Kernel(net).plan(x1, x2)
     parts, pixels = pooled(net), math.prod(x1.shape[1:-1])
     every = plan.pixel_pairs > pixels
-    if plan.entries * plan.pixel_pairs < (2**22 if parts else 8 * _PIXELS_AT_ONCE) or (every and not parts):
+    if plan.entries * plan.pixel_pairs < (2**22 if every else 8 * _PIXELS_AT_ONCE) or (every and not parts):
         fits = plan.entries * plan.entry_bytes <= WORK_BYTES
         return None if fits else Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, plan.tile))
-    tile = max(1, min(math.isqrt(_PIXELS_AT_ONCE // pixels), max(plan.shape[:2])))
+    at_once = _PLANE_AT_ONCE if parts else _PIXELS_AT_ONCE
+    tile = max(1, min(math.isqrt(at_once // pixels), max(plan.shape[:2])))
     compute = parts.kernels if parts else partial(_kernels, fold(net))
     return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, tile))
 

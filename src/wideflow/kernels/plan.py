@@ -62,10 +62,10 @@ class Plan:
         n1, n2, *pixels = self.shape
         rows = [
             ("matrix", f"{n1:,} × {n2:,}{' × pixels ' + '×'.join(map(str, pixels)) if pixels else ''}, {self.dtype}"),
-            ("result", f"{_size(self.result_bytes)} in {'memory' if self.in_memory else 'a file'}"),
+            ("result", f"{size(self.result_bytes)} in {'memory' if self.in_memory else 'a file'}"),
             ("tiles", f"{self.tiles:,} of {self.tile:,} × {self.tile:,}{', one triangle' if self.symmetric else ''}"),
-            ("work", f"{_size(self.work_bytes)} at a time, {_size(self.entry_bytes)} an entry"),
-            ("memory", _size(self.total_bytes) + ("" if self.budget is None else f" of {_size(self.budget)}")),
+            ("work", f"{size(self.work_bytes)} at a time, {size(self.entry_bytes)} an entry"),
+            ("memory", size(self.total_bytes) + ("" if self.budget is None else f" of {size(self.budget)}")),
             ("product", f"{2 * self.entries * self.pixel_pairs * self.channels:.1e} operations"),
             ("elements", f"{self.entries * self.pixel_pairs:.1e} for every layer to visit"),
         ]
@@ -104,7 +104,7 @@ def plan_of(
 
 def _refusal(plan: Plan) -> str:
     assert plan.budget is not None
-    needed = f"{_size(plan.result_bytes)} for the matrix" if plan.in_memory else "nothing for the matrix"
+    needed = f"{size(plan.result_bytes)} for the matrix" if plan.in_memory else "nothing for the matrix"
     remedy = (
         "give more memory, or write the matrix to a file with out=PATH"
         if plan.in_memory and plan.work_bytes <= plan.budget
@@ -112,12 +112,12 @@ def _refusal(plan: Plan) -> str:
     )
     half = ", or float32 inputs, which take half" if plan.dtype == np.float64 else ""
     return (
-        f"gram: {_size(plan.budget)} of memory are too little: {needed} and {_size(plan.work_bytes)} for a tile of "
+        f"gram: {size(plan.budget)} of memory are too little: {needed} and {size(plan.work_bytes)} for a tile of "
         f"{plan.tile} × {plan.tile}; {remedy}{half}"
     )
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
     """Bytes in words: `1.5 GiB`."""
     for unit in ("B", "KiB", "MiB"):
         if abs(count) < 1024:

@@ -1,11 +1,11 @@
-"""Kernels of networks that pool over all pixels, one plane of pixel pairs at a time.
+"""Kernels of networks on images that end in a pool over all pixels, or are flattened, plane by plane.
 
 Global pooling needs every pair of pixels. All pairs at one offset form a plane, and through layers of stride 1 that
 keep the image's size each plane goes by itself: a network costs as much as its equal-pixels kernel for each offset,
-and holds no more than one plane.
+and holds no more than one plane. A network that is flattened needs the plane of equal pixels alone.
 """
 
-from functools import partial, singledispatch
+from functools import singledispatch
 from math import prod
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from ..nn import (
     Conv,
     Cov,
     Dense,
+    Flatten,
     GlobalAvgPool,
     GlobalSumPool,
     Layer,
@@ -31,15 +32,23 @@ from ..nn.fold import Run, fold
 
 
 class Pooled(NamedTuple):
-    """A network in three parts: `body` keeps planes apart, its outputs are pooled over all pixels, `tail` is dense."""
+    """A network in three parts: `body` keeps planes apart, `end` is what makes vectors of its outputs, `tail` is dense.
+
+    `end`: GlobalAvgPool, GlobalSumPool, or Flatten.
+    """
 
     body: Layer
-    averages: bool
+    end: Layer
     tail: Layer
+
+    @property
+    def every(self) -> bool:
+        """Whether every offset between two pixels counts, or 0 alone."""
+        return not isinstance(self.end, Flatten)
 
     def kernels(self, x1: Array, x2: Array | None) -> tuple[Array, Array]:
         """NNGP kernel and NTK `[n1, n2]` between two batches of images; `x2` None means `x1` with itself."""
-        return _pooled_kernels(self.body, self.averages, self.tail, x1, x1 if x2 is None else x2)
+        return _pooled_kernels(self, x1, x1 if x2 is None else x2)
 
 
 def pooled(net: Layer) -> Pooled | None:
@@ -47,10 +56,10 @@ def pooled(net: Layer) -> Pooled | None:
     if not isinstance(net, Serial):
         return None
     for at, layer in enumerate(net.layers):
-        if isinstance(layer, GlobalSumPool):
+        if isinstance(layer, GlobalSumPool | Flatten):
             body, tail = Serial(*net.layers[:at]), Serial(*net.layers[at + 1 :])
             if keeps_planes(body) and all(isinstance(part, Dense) for part in tail.layers):
-                return Pooled(fold(body), isinstance(layer, GlobalAvgPool), tail)
+                return Pooled(fold(body), layer, tail)
     return None
 
 
@@ -98,40 +107,54 @@ def _(layer: Repeat) -> bool:
     return keeps_planes(layer.layer)
 
 
-@partial(jax.jit, static_argnums=1)
-def _pooled_kernels(body: Layer, averages: bool, tail: Layer, x1: Array, x2: Array) -> tuple[Array, Array]:
+@jax.jit
+def _pooled_kernels(net: Pooled, x1: Array, x2: Array) -> tuple[Array, Array]:
     pixels = x1.shape[1:-1]
     size = prod(pixels)
-    inputs = _directions(x1), _directions(x2)
+    one, two = (_directions(jnp.moveaxis(x, (-1, 0), (0, -1))) for x in (x1, x2))  # [channels, *pixels, n]
 
     def add_plane(total: Array, plane: Array) -> tuple[Array, None]:
-        k = body.cov(_plane(*inputs, jnp.unravel_index(plane, pixels)))
-        means = [jnp.mean(v.reshape(*v.shape[:2], size), axis=2) for v in (k.nngp, k.ntk)]
+        k = net.body.cov(_plane(one, two, jnp.unravel_index(plane, pixels)))
+        means = [jnp.mean(v, axis=tuple(range(len(pixels)))) for v in (k.nngp, k.ntk)]
         return total + jnp.stack(means), None
 
     nothing = jnp.zeros((2, len(x1), len(x2)), x1.dtype)
-    total = jax.lax.scan(add_plane, nothing, jnp.arange(size))[0]
-    nngp, ntk = total * (1 / size if averages else size)
+    total = jax.lax.scan(add_plane, nothing, jnp.arange(size if net.every else 1))[0]
+    if net.every:
+        total = total * (1 / size if isinstance(net.end, GlobalAvgPool) else size)
+    nngp, ntk = total
     zeros = jnp.zeros_like
-    k = tail.cov(Cov(zeros(nngp[:, 0]), zeros(nngp[0]), nngp, ntk, gaussian=False))  # dense layers do not look at q
+    k = net.tail.cov(Cov(zeros(nngp[:, 0]), zeros(nngp[0]), nngp, ntk, gaussian=False))  # dense layers do not look at q
     return k.nngp, k.ntk
 
 
 def _directions(x: Array) -> tuple[Array, Array]:
-    """Mean squares over the channels `[n, *pixels]`, and the channels scaled to length one; zero stays zero."""
-    square = jnp.sum(x * x, axis=-1)
-    return square / x.shape[-1], x / jnp.sqrt(jnp.where(square > 0, square, 1))[..., None]
+    """Mean squares over the channels `[*pixels, n]`, and the channels scaled to length one; zero stays zero."""
+    square = jnp.sum(x * x, axis=0)
+    return square / len(x), x / jnp.sqrt(jnp.where(square > 0, square, 1))[None]
 
 
 def _plane(one: tuple[Array, Array], two: tuple[Array, Array], shift: tuple[Array, ...]) -> Cov:
     """The covariance of every pixel p of the first batch with p + shift, around the ends, of the second."""
     (q1, u1), (q2, u2) = one, two
-    axes = tuple(range(1, q2.ndim))
-    q2, u2 = (jnp.roll(v, jnp.stack([-s for s in shift]), axes) for v in (q2, u2))
-    u1, u2 = u1[:, None], u2[None]
-    near, far = jnp.sum((u1 - u2) ** 2, axis=-1) / 2, jnp.sum((u1 + u2) ** 2, axis=-1) / 2
+    back = jnp.stack([-s for s in shift])
+    q2, u2 = (jnp.roll(v, back, tuple(range(first, v.ndim - 1))) for first, v in enumerate((q2, u2)))
+    u1, u2 = u1[..., :, None], u2[..., None, :]
+    near, far = _squared_distances(u1, u2)
     # Equal to 1 − cos where both have length one; where one is zero both are 1/2 and its covariance is 0 anyway.
     delta = jnp.where(near <= far, near, 2 - far)
-    delta = jnp.where((q1[:, None] > 0) & (q2[None] > 0), delta, 1)
-    nngp = jnp.sqrt(q1)[:, None] * jnp.sqrt(q2)[None] * (1 - delta)
+    v1, v2 = q1[..., :, None], q2[..., None, :]
+    delta = jnp.where((v1 > 0) & (v2 > 0), delta, 1)
+    nngp = jnp.sqrt(v1) * jnp.sqrt(v2) * (1 - delta)
     return Cov(q1, q2, nngp, jnp.zeros_like(nngp), delta, shift=shift)
+
+
+def _squared_distances(u1: Array, u2: Array) -> tuple[Array, Array]:
+    """|u1 − u2|²/2 and |u1 + u2|²/2, summed over the first axis channel by channel: no array of all channels."""
+
+    def add_channel(sums: tuple[Array, Array], channel: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+        one, two = channel
+        return (sums[0] + (one - two) ** 2 / 2, sums[1] + (one + two) ** 2 / 2), None
+
+    zeros = jnp.zeros(jnp.broadcast_shapes(u1.shape[1:], u2.shape[1:]), u1.dtype)
+    return jax.lax.scan(add_channel, (zeros, zeros), (u1, u2))[0]

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from ..nn import Cov, Demand, Embedding, GraphNetwork, Layer, Serial
-from .batch import values_of
+from ..nn import Cov, Demand, Embedding, GraphNetwork, Layer, MaskedNetwork, Serial
+from ..nn.values import values_of
 from .inputs import input_cov
 
 
@@ -28,7 +28,13 @@ def _(net: Serial, x1: Array, x2: Array | None, need: Demand) -> Cov:
         return _input_cov(x1, x2, need)
     rest = Serial(*net.layers[1:])
     between = rest.demand(need)
-    return rest.cov(propagate(net.layers[0], x1, x2, between).narrow(between))
+    k = propagate(net.layers[0], x1, x2, between).narrow(between)
+    if isinstance(net.layers[0], MaskedNetwork) and rest.layers and k.pixels:
+        raise ValueError(
+            f"MaskedNetwork: pixels are left when it ends, and {rest.layers[0]!r} after it does not know which of them "
+            "belong to an input; put the layers after it into it"
+        )
+    return rest.cov(k)
 
 
 @propagate.register(Embedding)
@@ -47,6 +53,16 @@ def _(net: GraphNetwork, x1: Array, x2: Array | None, need: Demand) -> Cov:
     return propagate(net.on(first, second), x1, x2, need)
 
 
+@propagate.register(MaskedNetwork)
+def _(net: MaskedNetwork, x1: Array, x2: Array | None, need: Demand) -> Cov:
+    """The inputs without their masks go through layers that know their sizes."""
+    pixels = x1.shape[1:-1]
+    x1, first = net.unpack(x1)
+    x2, second = (None, first) if x2 is None else net.unpack(x2)
+    layers, cleared = net.on(first, second, pixels)
+    return cleared.cov(propagate(layers, x1, x2, need))
+
+
 @singledispatch
 def sees_products(net: Layer) -> bool:
     """Whether the network knows its inputs by their inner products alone, as by default."""
@@ -60,6 +76,7 @@ def _(net: Serial) -> bool:
 
 @sees_products.register(Embedding)
 @sees_products.register(GraphNetwork)
+@sees_products.register(MaskedNetwork)
 def _(net: Layer) -> bool:
     return False
 

@@ -31,6 +31,8 @@ from .linear_units import Selu as Selu
 from .linear_units import Silu as Silu
 from .linear_units import Softplus as Softplus
 from .linear_units import TanhGelu as TanhGelu
+from .masked_network import MaskedNetwork as MaskedNetwork
+from .masked_network import pack_inputs as pack_inputs
 from .norm import LayerNorm as LayerNorm
 from .norm import RMSNorm as RMSNorm
 from .parallel import Concat as Concat
@@ -65,6 +67,7 @@ from .sigmoids import NormalCdf as NormalCdf
 from .sigmoids import Sigmoid as Sigmoid
 from .sigmoids import SigmoidLikeErf as SigmoidLikeErf
 from .sigmoids import Tanh as Tanh
+from .sized import sized as sized
 from .waves import Cos as Cos
 from .waves import Gabor as Gabor
 from .waves import Gaussian as Gaussian

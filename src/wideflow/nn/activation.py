@@ -62,10 +62,12 @@ class Activation(Layer):
 def _transformed(layer: Activation, k: Cov) -> Cov:
     pair = k.pair()
     cross = layer.moments(pair)
-    own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2]))).k  # [n1 + n2, *S]
+    axis = -1 if k.is_plane else 0
+    own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2], axis))).k  # n1 + n2 along `axis`
+    q1, q2 = jnp.split(own, [k.q1.shape[axis]], axis)
     new = k.replace(
-        q1=own[: len(k.q1)],
-        q2=own[len(k.q1) :],
+        q1=q1,
+        q2=q2,
         nngp=cross.k,
         ntk=cross.kdot * k.ntk,
         delta=cross.delta,

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from .activation import Activation
-from .attention_kernel import attention, gaussian_scores, sure_scores
+from .attention_kernel import Keys, attention, gaussian_scores, sure_scores
 from .cov import Cov
 from .demand import Demand
 from .dense import fresh_weights
@@ -18,6 +18,7 @@ from .hyperparameter import check_number
 from .layer import Layer, Shape
 from .mixing import paired
 from .positions import Positions
+from .scaling import ntk_share
 
 SCALES = {"1/d": 1.0, "1/sqrt(d)": 0.5}
 
@@ -30,19 +31,20 @@ class SelfAttention(Layer):
 
     - `scale="1/d"`: queries and keys share their weights, K = Q, or all scores would vanish. Infinite width: scores are
       the numbers G = s K(x, x), s = w_query w_key, for any number of heads. With p = ζ(s K(x, x)) and σ = w w_value,
-      K'_ab = σ² Σ_ij p_ai(x) K_ij(x, x') p_bj(x') + b², Θ'_ab = 2 σ² p K p' + b² + σ² p Θ p': of values, outputs and
-      the layers below; what queries and keys add is of order 1/key_size.
+      K'_ab = σ² Σ_ij p_ai(x) K_ij(x, x') p_bj(x') + b², Θ'_ab = (lr_w + lr_value) σ² p K p' + lr_b b² + σ² p Θ p':
+      of outputs, values, biases and the layers below; what queries and keys add is of order 1/key_size.
     - `scale="1/sqrt(d)"`: infinite width and infinitely many heads, scores are Gaussian with E[G_ai G'_bj] =
       s² K_ab K_ij. K'_ab = σ² Σ_ij E[ζ(G_ai) ζ(G'_bj)] K_ij + b², for ζ the identity σ² s² K_ab Σ_ij K_ij² + b², and
-      Θ' = 2 (K' − b²) + b² + σ² Σ_ij (E[ζ ζ'] Θ_ij + E[ζ̇ ζ̇'] K_ij s² (2 K_ab K_ij + Θ_ab K_ij + K_ab Θ_ij)). With
-      softmax there is no closed form: ValueError.
+      Θ' = (lr_w + lr_value) (K' − b²) + lr_b b² + σ² Σ_ij (E[ζ ζ'] Θ_ij + E[ζ̇ ζ̇'] K_ij s² ((lr_query + lr_key) K_ab
+      K_ij + Θ_ab K_ij + K_ab Θ_ij)). With softmax there is no closed form: ValueError.
 
     `out`: channels. `heads`, `key_size`, `value_size` (None: `out`): of the finite form. `w_query`, `w_key`, `w_value`,
-    `w`, `b`: standard deviations of queries, keys, values, outputs and biases (None: none), traced. `scores`: ζ, an
-    elementwise nonlinearity (`Identity()`, `Relu()`, `Abs()` …), None: softmax over i. `positions`: embeddings that
-    queries and keys see, and values do not; as a layer before this one, values see them too. Cost for p pixels: p³ per
-    pair of inputs, p⁴ for Gaussian scores other than the identity. Raises ValueError for options that make no sense and
-    for inputs without pixels.
+    `w`, `b`: standard deviations of queries, keys, values, outputs and biases (None: none), `lr_query`, `lr_key`,
+    `lr_value`, `lr_w`, `lr_b` the factors of their learning rates (shared weights of queries and keys have `lr_query`),
+    all traced. `scores`: ζ, an elementwise nonlinearity (`Identity()`, `Relu()`, `Abs()` …), None: softmax over i.
+    `positions`: embeddings that queries and keys see, and values do not; as a layer before this one, values see them
+    too. Cost for p pixels: p³ per pair of inputs, p⁴ for Gaussian scores other than the identity. Raises ValueError for
+    options that make no sense and for inputs without pixels.
 
     ```python
     nn.Serial(nn.Conv(64, 3), nn.Relu(), nn.SelfAttention(64, heads=4), nn.Relu(), nn.GlobalAvgPool(), nn.Dense(1))
@@ -61,13 +63,20 @@ class SelfAttention(Layer):
     scores: Activation | None = None
     scale: str = eqx.field(static=True, default="1/d")
     positions: Positions | None = None
+    lr_w: float | Float[Array, ""] = 1.0
+    lr_b: float | Float[Array, ""] = 1.0
+    lr_query: float | Float[Array, ""] = 1.0
+    lr_key: float | Float[Array, ""] = 1.0
+    lr_value: float | Float[Array, ""] = 1.0
+    keys: Keys = None  # while MaskedNetwork works
 
     def __check_init__(self):
         for name in ("out", "heads", "key_size", "value_size"):
             size = getattr(self, name)
             if size is not None and size < 1:
                 raise ValueError(f"{self!r}: {name} must be at least 1, got {size}")
-        for name in ("w", "b", "w_query", "w_key", "w_value"):
+        factors = ("lr_w", "lr_b", "lr_query", "lr_key", "lr_value")
+        for name in ("w", "b", "w_query", "w_key", "w_value", *factors):
             check_number(self, name, 0.0)
         if self.scale not in SCALES:
             raise ValueError(f'{self!r}: scale must be "1/d" or "1/sqrt(d)", got {self.scale!r}')
@@ -98,7 +107,8 @@ class SelfAttention(Layer):
         q = _projected(seen, params["Q"], self.w_query)
         k = _projected(seen, params["Q" if self.scale == "1/d" else "K"], self.w_key)
         G = jnp.einsum("nhak,nhik->nhai", q, k) / q.shape[-1] ** SCALES[self.scale]
-        v = jnp.einsum("nhai,nhiv->nahv", attention(self.scores, G), _projected(x, params["V"], self.w_value))
+        keys = None if self.keys is None else self.keys[0][:, None, None]
+        v = jnp.einsum("nhai,nhiv->nahv", attention(self.scores, G, keys), _projected(x, params["V"], self.w_value))
         scale = jnp.asarray(self.w, x.dtype) / prod(v.shape[2:]) ** 0.5
         z = scale * jnp.einsum("nahv,hvo->nao", v, params["O"]).reshape(*x.shape[:-1], self.out)
         if self.b is None:
@@ -112,16 +122,19 @@ class SelfAttention(Layer):
         k = paired(self, k)
         seen = k if self.positions is None else self.positions.cov(k)
         if self.scale == "1/d":
-            values = fresh_weights(sure_scores(self.scores, k, seen, self._strength(k)), self.w_value, None)
+            of_values = ntk_share(self.w_value, None, self.lr_value, 1.0, k.nngp.dtype)
+            seen_values = sure_scores(self.scores, k, seen, self._strength(k), self.keys)
+            values = fresh_weights(seen_values, self.w_value, None, of_values)
         elif self.scores is not None:
-            values = gaussian_scores(self.scores, k, seen, self._strength(k), self.w_value)
+            rates = self.lr_value, self.lr_query + self.lr_key
+            values = gaussian_scores(self.scores, k, seen, self._strength(k), self.w_value, rates)
         else:
             raise ValueError(
                 f'{self!r}: with scale="1/sqrt(d)" scores are Gaussian at infinite width, and the expectation of a '
                 'product of two softmaxes has no closed form; use scale="1/d", or scores=Identity() or another '
                 "elementwise nonlinearity"
             )
-        return fresh_weights(values, self.w, self.b)
+        return fresh_weights(values, self.w, self.b, ntk_share(self.w, self.b, self.lr_w, self.lr_b, k.nngp.dtype))
 
     def demand(self, need: Demand) -> Demand:
         """Every pair: every pixel looks at all of them."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Bool
 
 from ..duals import Pair
 from ..duals.root import root
@@ -20,20 +21,25 @@ HIGHEST = jax.lax.Precision.HIGHEST
 _SURE = 0.01  # a sum smaller than this part of its terms is not divided by
 
 
-def attention(phi: Activation | None, scores: Array) -> Array:
-    """φ of the scores, or their softmax along the last axis."""
-    return jax.nn.softmax(scores, axis=-1) if phi is None else phi.phi(scores)
+# Which pixels can be looked at, `[n1, pixels]` and `[n2, pixels]`, or all of them. The values of others are zero.
+Keys = tuple[Bool[Array, "n1 p"], Bool[Array, "n2 p"]] | None
+
+
+def attention(phi: Activation | None, scores: Array, keys: Array | None = None) -> Array:
+    """φ of the scores, or their softmax along the last axis, there over the `keys` alone (which broadcast)."""
+    return jax.nn.softmax(scores, axis=-1, where=keys) if phi is None else phi.phi(scores)
 
 
 @jax.jit
-def sure_scores(phi: Activation | None, k: Cov, seen: Cov, strength: Array) -> Cov:
+def sure_scores(phi: Activation | None, k: Cov, seen: Cov, strength: Array, keys: Keys = None) -> Cov:
     """p K p'ᵀ and p Θ p'ᵀ with p = attention(φ, strength · K_seen(x, x)): scores that have become numbers.
 
     `seen`: the covariance that queries and keys see.
     """
     pixels = k.pixel_shape
     k, seen = _flat(k), _flat(seen)
-    p1, p2 = attention(phi, strength * seen.q1), attention(phi, strength * seen.q2)  # [n, pixels, pixels]
+    keys1, keys2 = (None, None) if keys is None else (side[:, None] for side in keys)
+    p1, p2 = attention(phi, strength * seen.q1, keys1), attention(phi, strength * seen.q2, keys2)  # [n, pixels, pixels]
     mean = lambda x: jnp.einsum("iap,ijpq,jbq->ijab", p1, x, p2, precision=HIGHEST)  # noqa: E731
     own = lambda q, p: jnp.einsum("iap,ipq,ibq->iab", p, q, p, precision=HIGHEST)  # noqa: E731
     new = k.replace(q1=own(k.q1, p1), q2=own(k.q2, p2), nngp=mean(k.nngp), ntk=mean(k.ntk))
@@ -83,22 +89,27 @@ class _Sums(NamedTuple):
 
 
 @jax.jit
-def gaussian_scores(phi: Activation, k: Cov, seen: Cov, strength: Array, w_value: Any) -> Cov:
+def gaussian_scores(phi: Activation, k: Cov, seen: Cov, strength: Array, w_value: Any, rates: tuple[Any, Any]) -> Cov:
     """Kernels of Σ_i φ(G_ai) v_i for Gaussian scores G and values v = w_value/√fan_in x V, in the mean over heads.
 
     E[G_ai G'_bj] = s² S_ab S_ij with S = K_seen and s = `strength`. The NTK of the scores, of queries, keys, and what
-    is below both, is s² (2 S_ab S_ij + Θ_ab S_ij + S_ab Θ_ij).
+    is below both, is s² (r S_ab S_ij + Θ_ab S_ij + S_ab Θ_ij). `rates`: factors of the learning rate of the values, and
+    of queries and keys together, r.
     """
     pixels, weight = k.pixel_shape, jnp.asarray(w_value, k.nngp.dtype) ** 2
+    lr_value, lr_scores = (jnp.asarray(rate, k.nngp.dtype) for rate in rates)
     k, seen = _flat(k), _flat(seen)
     own = [_sums(phi, seen.own_pair(s), strength, [q], []).values[0] for s, q in ((seen.q1, k.q1), (seen.q2, k.q2))]
     S, T = seen.nngp, seen.ntk
     (K, through_values), (by_queries, by_keys) = _sums(
         phi, seen.pair(), strength, [k.nngp, k.ntk], [k.nngp * S, k.nngp * T]
     )
-    through_scores = strength**2 * ((2 * S + T) * by_queries + S * by_keys)
+    through_scores = strength**2 * ((lr_scores * S + T) * by_queries + S * by_keys)
     new = k.replace(
-        q1=weight * own[0], q2=weight * own[1], nngp=weight * K, ntk=weight * (K + through_values + through_scores)
+        q1=weight * own[0],
+        q2=weight * own[1],
+        nngp=weight * K,
+        ntk=weight * (lr_value * K + through_values + through_scores),
     )
     bound = jnp.where(equal_inputs(k)[..., None], jnp.zeros(S.shape[:3], S.dtype), jnp.inf)  # all that is known
     delta = delta_within(new, _at_equal(bound), jnp.ones((*S.shape[:2], 1, 1), S.dtype))

@@ -38,9 +38,10 @@ class ConvTranspose(Conv):
 
     def _slides(self, pixels: tuple[int, ...]) -> tuple[Slide, ...]:
         """The window along each axis of an image that has its zeros already."""
-        return tuple(self._slide(*axis) for axis in self._window.axes(pixels))
+        return tuple(self.slide(*axis) for axis in self._window.axes(pixels))
 
-    def _slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
+    def slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
+        """The window along one axis, whose zeros are there already."""
         reach = (size - 1) * dilation
         if self.padding == "valid":
             low, high = reach, max(reach + 1 - stride, 0)

@@ -26,14 +26,16 @@ class Cov(eqx.Module):
     - `fresh`: the channels are weighted by fresh zero-mean weights, so they are uncorrelated with every other
       branch of the network, as a sum of branches needs.
     - `shift`: None, or a whole number for each pixel axis, by which the second inputs are rolled: pixel p stands for
-      p + shift there, around the ends. See `kernels/planes.py`.
+      p + shift there, around the ends. The state is then a *plane* of pixel pairs, and the pixel axes come first in
+      all its arrays, `q1 [*pixels, n1]`, `nngp [*pixels, n1, n2]`, so that a shift along them moves whole blocks of
+      memory. See `kernels/planes.py`.
     """
 
-    q1: Float[Array, "n1 *s"]
-    q2: Float[Array, "n2 *s"]
-    nngp: Float[Array, "n1 n2 *s"]
-    ntk: Float[Array, "n1 n2 *s"]
-    delta: Float[Array, "n1 n2 *s"] | None = None
+    q1: Float[Array, "..."]
+    q2: Float[Array, "..."]
+    nngp: Float[Array, "..."]
+    ntk: Float[Array, "..."]
+    delta: Float[Array, "..."] | None = None
     demand: Demand = eqx.field(static=True, default=Demand.EQUAL)
     gaussian: bool = eqx.field(static=True, default=False)
     fresh: bool = eqx.field(static=True, default=False)
@@ -48,7 +50,13 @@ class Cov(eqx.Module):
     @property
     def pixel_shape(self) -> tuple[int, ...]:
         """The pixels of one input: `()` for vectors, `(height, width)` for images."""
-        return self.q1.shape[1 : 1 + self.pixels]
+        start = 0 if self.is_plane else 1
+        return self.q1.shape[start : start + self.pixels]
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether this is a plane of pixel pairs, its pixel axes first."""
+        return self.shift is not None
 
     def replace(
         self,
@@ -72,7 +80,9 @@ class Cov(eqx.Module):
         return Pair.of(first, self.nngp, second, self.delta)
 
     def variances(self) -> tuple[Array, Array]:
-        """Both batches' variances at every pixel, with axes of length one so that they broadcast to `[n1, n2, *S]`."""
+        """Both batches' variances at every pixel, with axes of length one so that they broadcast to `nngp`."""
+        if self.is_plane:
+            return self.q1[..., :, None], self.q2[..., None, :]
         v1, v2 = self._variance(self.q1), self._variance(self.q2)  # [n, *pixels]
         return _face(v1, v2, self.pixels if self.demand is Demand.EVERY else 0)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
 from .cov import Cov
 from .demand import Demand
@@ -41,6 +41,7 @@ class Dropout(Layer):
 
     rate: float | Float[Array, ""]
     key: PRNGKeyArray | None = None
+    sizes: tuple[Int[Array, "n1 axes"], Int[Array, "n2 axes"]] | None = None  # while MaskedNetwork works
 
     def __check_init__(self):
         check_number(self, "rate", low=0.0)
@@ -60,7 +61,7 @@ class Dropout(Layer):
 
     def cov(self, k: Cov) -> Cov:
         """K/keep and Θ/keep of an input with itself at one pixel; all else stays."""
-        return _dropped(k, self.rate)
+        return _dropped(k, self.rate, self.sizes)
 
     def demand(self, need: Demand) -> Demand:
         """Every pixel alone: what the output needs."""
@@ -86,12 +87,14 @@ def _(layer: Dropout, before: int | None = None) -> int | None:
 
 
 @jax.jit
-def _dropped(k: Cov, rate: float | Float[Array, ""]) -> Cov:
+def _dropped(k: Cov, rate: float | Float[Array, ""], sizes: tuple[Array, Array] | None) -> Cov:
     keep = 1 - jnp.asarray(rate, k.nngp.dtype)
     pixels, size = k.pixel_shape, prod(k.pixel_shape)
     every = k.demand is Demand.EVERY
     alike = np.eye(size, dtype=bool).reshape(*pixels, *pixels) if every else np.ones(pixels, dtype=bool)
     same = equal_inputs(k)
+    if sizes is not None:
+        same &= jnp.all(sizes[0][:, None] == sizes[1][None], axis=-1)
     one_mask = same.reshape(*same.shape, *(1,) * alike.ndim) & alike[None, None]
     gain, own = jnp.where(one_mask, 1 / keep, 1), jnp.where(alike, 1 / keep, 1)[None]
     delta = k.pair().delta

@@ -16,6 +16,7 @@ from .demand import Demand
 from .edges import Adjacency, Edges, neighbours, rows_to_means
 from .layer import Layer, Shape
 from .mixing import delta_within, distance, paired, ratio
+from .values import values_of
 from .width import width
 
 NORMALISE = ("sum", "mean")
@@ -114,7 +115,7 @@ def _adjacency(given: Any) -> Adjacency:
         shape, values = matrix.shape, matrix
     if len(shape) != 2 or shape[0] != shape[1] or 0 in shape:
         raise ValueError(f"Aggregate: the adjacency must be a matrix [nodes, nodes], got shape {shape}")
-    known = _values(values)
+    known = values_of(values)
     if known is not None and not np.all(np.isfinite(known)):
         raise ValueError("Aggregate: the adjacency holds NaN or infinity")
     return matrix
@@ -122,19 +123,11 @@ def _adjacency(given: Any) -> Adjacency:
 
 def _show(adjacency: Adjacency) -> str:
     """Size and a digest, so that different graphs print differently."""
-    parts = [part for part in map(_values, jax.tree.leaves(adjacency)) if part is not None]
+    parts = [part for part in map(values_of, jax.tree.leaves(adjacency)) if part is not None]
     if not parts:
         return "…"
     digest = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:12]
     return f"<{adjacency.shape[0]} nodes, {np.count_nonzero(parts[-1])} edges, {digest}>"
-
-
-def _values(x: Any) -> np.ndarray | None:
-    """The numbers in `x`, None inside a JAX transformation."""
-    try:
-        return np.asarray(x)
-    except jax.errors.TracerArrayConversionError:
-        return None
 
 
 @jax.jit

@@ -25,9 +25,9 @@ class GraphNetwork(Layer):
     It is the first layer of its network, or all of it. Inputs are `nn.pack_graphs(x, adjacency)`, one array `[n, nodes,
     nodes + channels]` of the adjacency `[n, nodes, nodes]` beside the features `x [n, nodes, channels]`, so that they
     go wherever arrays go: into `init`, `apply`, `Kernel` and the tiles of `gram`. Every `Aggregate()` inside uses the
-    input's adjacency, all other layers see the features alone; a graph of fewer nodes has rows of zeros. Parameters:
-    those of `Serial`. Raises ValueError for inputs without room for an adjacency, and for a kernel where it is not
-    the first layer.
+    input's adjacency, all other layers see the features alone. Graphs of fewer nodes have rows of zeros, and count
+    those nodes as nodes without edges; `GraphNetwork(MaskedNetwork(…))` leaves them out. Parameters: those of `Serial`.
+    Raises ValueError for inputs without room for an adjacency, and for a kernel where it is not the first layer.
 
     ```python
     net = nn.GraphNetwork(nn.Aggregate(), nn.Dense(64), nn.Relu(), nn.Aggregate(), nn.GlobalSumPool(), nn.Dense(1))

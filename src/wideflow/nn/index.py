@@ -52,23 +52,30 @@ class Index(Layer):
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[tuple[()], Shape]:
         """No parameters; the selected pixels."""
-        kept = [len(p) for p in self._positions(shape[:-1]) if isinstance(p, tuple)]
+        kept = [len(p) for p in self.positions(shape[:-1]) if isinstance(p, tuple)]
         return (), (*kept, shape[-1])
 
     def apply(self, params: tuple[()], x: Array) -> Array:
         """The selected pixels, `[n, *pixels, channels]`."""
-        positions = self._positions(x.shape[1:-1])
+        positions = self.positions(x.shape[1:-1])
         return _taken(x, positions, [(1 + axis,) for axis in range(len(positions))])
 
     def cov(self, k: Cov) -> Cov:
         """K and Θ at the selected pixels."""
-        return selected(k, self._positions(k.pixel_shape))
+        return selected(k, self.positions(k.pixel_shape))
 
     def demand(self, need: Demand) -> Demand:
         """Equal pixels stay equal: what the output needs."""
         return need
 
-    def _positions(self, pixels: tuple[int, ...]) -> Positions:
+    @property
+    def is_aligned(self) -> bool:
+        """Whether the same pixels are selected of longer inputs: nothing is counted from the end."""
+        return all(
+            entry >= 0 if isinstance(entry, int) else _from_start(entry) for entry in self.at if entry is not ...
+        )
+
+    def positions(self, pixels: tuple[int, ...]) -> Positions:
         """The selected pixels of each axis; ValueError where there are none."""
         named = [entry for entry in self.at if entry is not ...]
         if len(named) > len(pixels):
@@ -137,6 +144,11 @@ def _integer(given: Any) -> int:
     if isinstance(given, bool | np.bool) or not isinstance(given, int | np.integer):
         raise TypeError(f"Index: wanted integers, slices or an ellipsis, got {given!r}; LinearMap takes any matrix")
     return int(given)
+
+
+def _from_start(span: Span) -> bool:
+    start, _, step = span
+    return (start or 0) >= 0 and (step or 1) > 0
 
 
 def _show(entry: Entry) -> str:

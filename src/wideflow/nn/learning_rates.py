@@ -6,11 +6,14 @@ from typing import Any
 
 import jax
 
+from .attention import SelfAttention
 from .combine import Residual, Serial
 from .conv import Conv
 from .dense import Dense
+from .embedding import Embedding
 from .layer import Layer
 from .parallel import Parallel
+from .positions import Positions
 from .repeat import Repeat
 from .scaling import rate_factor
 
@@ -20,9 +23,9 @@ def learning_rates(layer: Layer, params: Any) -> Any:
     """The factor of the learning rate of every parameter, as the network's layers say: a tree like `params`.
 
     Gradient descent is θ ← θ − lr · factor · ∂L/∂θ, and the NTK is Σ_μ factor_μ ∂f(x)/∂θ_μ ∂f(x')/∂θ_μ. Factors are
-    numbers, one for each array of `params`: `lr_w`, `lr_b` of Dense and Conv, times n^−c where `reparameterize` set
-    a power c of the width; 1 for layers of other kinds. A layer of your own that has such factors, or holds layers
-    that have, registers its rule: `nn.learning_rates.register(MyLayer)`.
+    numbers, one for each array of `params`: `lr_w`, `lr_b` … of the layers, times n^−c where `reparameterize` set a
+    power c of the width; 1 for layers of kinds without such options. A layer of your own that has such factors, or
+    holds layers that have, registers its rule: `nn.learning_rates.register(MyLayer)`.
 
     ```python
     rates = nn.learning_rates(net, params)
@@ -39,6 +42,24 @@ def _(layer: Dense | Conv, params: Any) -> Any:
     factor = rate_factor(layer, params["W"].shape[-2])
     of = {"W": layer.lr_w, "B": layer.lr_b}
     return {name: of[name] * factor for name in params}
+
+
+@learning_rates.register(Embedding)
+def _(layer: Embedding, params: Any) -> Any:
+    return layer.lr_w * rate_factor(layer.as_dense, 1)
+
+
+@learning_rates.register(Positions)
+def _(layer: Positions, params: Any) -> Any:
+    return layer.lr_w
+
+
+@learning_rates.register(SelfAttention)
+def _(layer: SelfAttention, params: Any) -> Any:
+    of = {"Q": layer.lr_query, "K": layer.lr_key, "V": layer.lr_value, "O": layer.lr_w, "B": layer.lr_b}
+    if layer.positions is not None:
+        of["positions"] = learning_rates(layer.positions, params["positions"])
+    return {name: of[name] for name in params}
 
 
 @learning_rates.register(Serial)
@@ -64,7 +85,8 @@ def _(layer: Repeat, params: Any) -> Any:
 def freeze(net: Layer, weights: bool = True, biases: bool = True) -> Layer:
     """The network, or a part of it, with its parameters kept at their initial values: `lr_w = lr_b = 0` throughout.
 
-    `weights=False` or `biases=False` leaves those as they are. Layers without these options are not changed: where
+    `weights=False` or `biases=False` leaves those as they are; all that is no bias counts as a weight (`lr_query` …,
+    embeddings of tokens and positions). Layers without these options are not changed: where
     they have parameters, these go on learning.
 
     ```python
@@ -77,10 +99,16 @@ def freeze(net: Layer, weights: bool = True, biases: bool = True) -> Layer:
 
 
 def _has_factors(part: Any) -> bool:
-    return isinstance(part, Layer) and hasattr(part, "lr_w") and hasattr(part, "lr_b")
+    return isinstance(part, Layer) and hasattr(part, "lr_w")
 
 
 def _frozen(part: Any, weights: bool, biases: bool) -> Any:
     if not _has_factors(part):
         return part
-    return dataclasses.replace(part, lr_w=0.0 if weights else part.lr_w, lr_b=0.0 if biases else part.lr_b)
+    new: dict[str, Any] = {}
+    for field in dataclasses.fields(part):
+        if field.name.startswith("lr_") and (biases if field.name == "lr_b" else weights):
+            new[field.name] = 0.0
+        elif isinstance(getattr(part, field.name), Layer):
+            new[field.name] = freeze(getattr(part, field.name), weights, biases)
+    return dataclasses.replace(part, **new)

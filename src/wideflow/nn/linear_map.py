@@ -6,7 +6,6 @@ from math import prod
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 from jax import Array
 from jaxtyping import Float, PRNGKeyArray
@@ -16,6 +15,7 @@ from .demand import Demand
 from .layer import Layer, Shape
 from .mixing import paired
 from .pixel_map import along, mapped
+from .values import values_of
 from .width import width
 
 Matrix = Float[Array, "_ _"] | Float[np.ndarray, "_ _"]
@@ -124,23 +124,15 @@ def _checked(given: Any) -> Matrix:
             "several, one for each pixel axis, are a tuple of matrices"
         )
     matrix = matrix if np.issubdtype(matrix.dtype, np.floating) else matrix.astype(float)
-    values = _values(matrix)
+    values = values_of(matrix)
     if values is not None and not np.all(np.isfinite(values)):
         raise ValueError("LinearMap: the matrix holds NaN or infinity")
     return matrix
 
 
-def _values(matrix: Matrix) -> np.ndarray | None:
-    """The numbers, or None inside a JAX transformation, where they are not known yet."""
-    try:
-        return np.asarray(matrix)
-    except jax.errors.TracerArrayConversionError:
-        return None
-
-
 def _show(matrix: Matrix) -> str:
     """The matrix as lists; a large one as its shape and a digest, so that different ones print differently."""
-    values = _values(matrix)
+    values = values_of(matrix)
     if values is None:
         return "…"
     if values.size <= _SHOWN:

@@ -151,9 +151,10 @@ class Concat(Parallel):
     def cov(self, k: Cov) -> Cov:
         """Means over the channels of all branches."""
         covs = [branch.cov(k) for branch in self.branches]
-        return covs[0] if len(covs) == 1 else _mean(covs, self._channels())
+        return covs[0] if len(covs) == 1 else _mean(covs, self.widths())
 
-    def _channels(self) -> tuple[int, ...]:
+    def widths(self) -> tuple[int, ...]:
+        """The channels of each branch; ValueError where nothing tells them."""
         if self.channels is not None:
             return self.channels
         widths = tuple(width(branch) for branch in self.branches)

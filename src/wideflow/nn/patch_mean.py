@@ -63,13 +63,17 @@ def _delta(k: Cov, t: Array, apart: Array) -> Array:
 
     With standard deviations α, β it is (Var(F − t G) − (α − t β)²) / (2 t α β): one array to sum, whatever the window,
     where `_delta_of_patch` sums over offsets. At equal inputs, and where one is t times the other, nothing is left to
-    cancel; patches that are proportional by another factor lose digits.
+    cancel; where patches are proportional by another factor, what rounding leaves counts as nothing.
     """
     alpha, beta = (root(v) for v in k.variances())
-    alive = (alpha > 0) & (beta > 0)
-    delta = (apart - (alpha - t * beta) ** 2) / (2 * t * jnp.where(alive, alpha * beta, 1))
-    delta = delta + jax.lax.stop_gradient(jnp.maximum(delta, 0) - delta)
-    return jnp.where(alive, at_most_two(delta), 1)
+    alive, skew = (alpha > 0) & (beta > 0), (alpha - t * beta) ** 2
+    rounding = _ROUNDING * jnp.finfo(apart.dtype).eps * (apart + skew)
+    left = apart - skew
+    left = left + jax.lax.stop_gradient(jnp.where(left > rounding, left, 0) - left)
+    return jnp.where(alive, at_most_two(left / (2 * t * jnp.where(alive, alpha * beta, 1))), 1)
+
+
+_ROUNDING = 16  # machine epsilons; a difference within them is 0, because a kink would see its square root
 
 
 def _on_plane(k: Cov, shift: tuple[Array, ...], slides: Slides) -> Cov:
@@ -85,7 +89,7 @@ def _on_plane(k: Cov, shift: tuple[Array, ...], slides: Slides) -> Cov:
     apart = _sum_within_seams(gap(k, t), shift, slides) / size
     if not all(s.wraps for s in slides):
         alone1, alone2 = (_rest(q, _weighed(v, both) / size) for q, v in ((new.q1, k.q1), (new.q2, k.q2)))
-        apart += alone1[:, None] + t**2 * alone2[None]
+        apart += alone1[..., :, None] + t**2 * alone2[..., None, :]
     delta = _delta(new, t, apart)
     one, two = (root(v) for v in new.variances())
     ntk = _sum_within_seams(k.ntk, shift, slides) / size
@@ -117,15 +121,15 @@ def _count(tables: list[Array], dtype: np.dtype) -> Array:
 
 
 def _weighed(q: Array, tables: tuple[Array, ...]) -> Array:
-    """`q [n, *pixels]` summed with the weights `[p, r]` of each axis: products that no loop over pairs repeats."""
-    for axis, table in enumerate(tables, start=1):
-        q = jnp.moveaxis(jnp.tensordot(q, table, axes=(axis, 1), precision=jax.lax.Precision.HIGHEST), -1, axis)
+    """`q [*pixels, n]` summed with the weights `[p, r]` of each axis: products that no loop over pairs repeats."""
+    for axis, table in enumerate(tables):
+        q = jnp.moveaxis(jnp.tensordot(table, q, axes=(1, axis), precision=jax.lax.Precision.HIGHEST), 0, axis)
     return q
 
 
 def _sum_within_seams(x: Array, shift: tuple[Array, ...], slides: Slides) -> Array:
-    """Σ_o x(p + o) over the offsets of the window that cross no seam of either input; `x [n1, n2, *pixels]`."""
-    for axis, (slide, s) in enumerate(zip(slides, shift, strict=True), start=2):
+    """Σ_o x(p + o) over the offsets of the window that cross no seam of either input; `x [*pixels, n1, n2]`."""
+    for axis, (slide, s) in enumerate(zip(slides, shift, strict=True)):
         parts = slide.parts(jax.lax.optimization_barrier(slide.pad(x, (axis,))), (axis,))
         if not slide.wraps:
             parts = [part * _same_side(slide, o, s, part, axis) for o, part in enumerate(parts)]

@@ -21,13 +21,14 @@ class Positions(Layer):
     """A random vector for every pixel, the same for all inputs, added to the features or put beside them.
 
     z_p = x_p + w (R^½ E)_p with E ~ N(0, 1) the parameters, one vector for each pixel, and their covariance R_pp' =
-    exp(−|p − p'|/length), |p − p'| the Euclidean distance in pixels. K' = K + w² R, Θ' = Θ + w² R (Hron et al. 2020).
+    exp(−|p − p'|/length), |p − p'| the Euclidean distance in pixels. K' = K + w² R, Θ' = Θ + lr_w w² R (Hron et al.
+    2020).
 
-    `w`: standard deviation. `length`: how far neighbours are alike; None makes positions independent, R = 1. Both are
-    traced. `channels`: None adds; (of the input, of the positions) puts that many channels of positions beside those
-    of the input: the means over all channels, K' = (n K + m w² R)/(n + m), the same for Θ. R is every pixel with every
-    pixel, and its Cholesky factor is taken at every `apply`. Raises ValueError for options that make no sense and for
-    inputs they do not fit.
+    `w`: standard deviation. `length`: how far neighbours are alike; None makes positions independent, R = 1. `lr_w`:
+    factor of the learning rate, 0 freezes (see `learning_rates`). All are traced. `channels`: None adds; (of the input,
+    of the positions) puts that many channels of positions beside those of the input: the means over all channels, K' =
+    (n K + m w² R)/(n + m), alike for Θ. R is every pixel with every pixel, and its Cholesky factor is taken at every
+    `apply`. Raises ValueError for options that make no sense and for inputs they do not fit.
 
     As a layer it changes all that follows; as `SelfAttention(…, positions=Positions())` queries and keys alone.
 
@@ -39,9 +40,11 @@ class Positions(Layer):
     w: float | Float[Array, ""] = 1.0
     length: float | Float[Array, ""] | None = None
     channels: tuple[int, int] | None = eqx.field(static=True, default=None)
+    lr_w: float | Float[Array, ""] = 1.0
 
     def __check_init__(self):
         check_number(self, "w", low=0.0)
+        check_number(self, "lr_w", low=0.0)
         if isinstance(self.length, int | float) and not 0 < self.length < float("inf"):
             raise ValueError(
                 f"Positions(length={self.length}): the length must be finite and positive, got {self.length}; "
@@ -71,9 +74,9 @@ class Positions(Layer):
         return x + E if self.channels is None else jnp.concatenate([x, E], axis=-1)
 
     def cov(self, k: Cov) -> Cov:
-        """K + w² R, Θ + w² R; or the means over the channels of both."""
+        """K + w² R, Θ + lr_w w² R; or the means over the channels of both."""
         self._check_pixels(k.pixel_shape)
-        return _positioned(k, self.w, self.length, self.channels)
+        return _positioned(k, self.w, self.length, self.lr_w, self.channels)
 
     def demand(self, need: Demand) -> Demand:
         """Every pixel alone: what the output needs."""
@@ -101,11 +104,12 @@ def _apart(pixels: tuple[int, ...], length: float | Float[Array, ""] | None, dty
     return -jnp.expm1(-jnp.asarray(distance, dtype) / jnp.asarray(length, dtype))
 
 
-@partial(jax.jit, static_argnums=3)
+@partial(jax.jit, static_argnums=4)
 def _positioned(
     k: Cov,
     w: float | Float[Array, ""],
     length: float | Float[Array, ""] | None,
+    lr_w: float | Float[Array, ""],
     channels: tuple[int, int] | None,
 ) -> Cov:
     delta = _apart(k.pixel_shape, length, k.nngp.dtype).reshape(*k.pixel_shape, *k.pixel_shape)
@@ -113,7 +117,8 @@ def _positioned(
         delta = jnp.zeros(k.pixel_shape, k.nngp.dtype)
     R = jnp.asarray(w, delta.dtype) ** 2 * (1 - delta)
     q1, q2, across = (jnp.broadcast_to(R, x.shape) for x in (k.q1, k.q2, k.nngp))
-    ours = Cov(q1, q2, across, across, jnp.broadcast_to(delta, k.nngp.shape), k.demand, gaussian=True, fresh=True)
+    learned = jnp.asarray(lr_w, R.dtype) * across
+    ours = Cov(q1, q2, across, learned, jnp.broadcast_to(delta, k.nngp.shape), k.demand, gaussian=True, fresh=True)
     if channels is None:
         return k + ours
     share = jnp.asarray(channels[1] / sum(channels), delta.dtype)

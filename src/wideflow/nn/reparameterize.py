@@ -9,11 +9,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .attention import SelfAttention
 from .combine import Residual, Serial
 from .conv import Conv
 from .dense import Dense
+from .embedding import Embedding
 from .layer import Layer, Shape
 from .parallel import Parallel
+from .positions import Positions
 from .repeat import Repeat
 from .scaling import Scaling
 
@@ -120,13 +123,30 @@ class Place(NamedTuple):
 
 @singledispatch
 def rescaled(layer: Layer, place: Place) -> Layer:
-    """The layer in the parameterization of its place; as it is where it has no parameters."""
-    if _has_parameters(layer, place.shape):
+    """The layer in the parameterization of its place; as it is in "ntk", or where it has no parameters."""
+    if place.rule is not None and _has_parameters(layer, place.shape):
         raise TypeError(
-            f"reparameterize: {layer!r} has parameters and no option `parameterization`; only Dense and Conv have it. "
-            "Register a rule for it with nn.rescaled.register, or leave this network in NTK parameterization"
+            f"reparameterize: {layer!r} has parameters and no option `parameterization`; Dense, Conv and Embedding "
+            "have it. Register a rule for it with nn.rescaled.register, or leave this network in NTK parameterization"
         )
     return layer
+
+
+@rescaled.register(SelfAttention)
+@rescaled.register(Positions)
+def _(layer: SelfAttention | Positions, place: Place) -> Layer:
+    if place.rule is None:
+        return layer
+    raise TypeError(
+        f"reparameterize: {layer!r}: a parameterization gives powers of one width n, and the sizes of heads and keys, "
+        "or the number of positions, are others. In NTK parameterization with factors of the learning rate (lr_w = "
+        "fan_in/w² for weights, 1/w² for positions, 1/b² for biases) the whole network trains as in standard"
+    )
+
+
+@rescaled.register(Embedding)
+def _(layer: Embedding, place: Place) -> Layer:
+    return dataclasses.replace(layer, parameterization=place.scaling())
 
 
 @rescaled.register(Dense)

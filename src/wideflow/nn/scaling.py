@@ -87,10 +87,15 @@ def own_kernel(layer: Any, window: int, dtype: Any) -> tuple[Array, Array] | Non
     rule = layer.parameterization
     if isinstance(rule, Scaling):
         return _own_of(rule, layer, window, dtype)
-    if _is_one(layer.lr_w) and _is_one(layer.lr_b):
+    return ntk_share(layer.w, layer.b, layer.lr_w, layer.lr_b, dtype)
+
+
+def ntk_share(w: Any, b: Any, lr_w: Any, lr_b: Any, dtype: Any) -> tuple[Array, Array] | None:
+    """(lr_w w², lr_b b²), or None where both factors are 1; b None: no biases."""
+    if _is_one(lr_w) and _is_one(lr_b):
         return None
-    w, b = (jnp.asarray(0 if v is None else v, dtype) for v in (layer.w, layer.b))
-    return jnp.asarray(layer.lr_w, dtype) * w**2, jnp.asarray(layer.lr_b, dtype) * b**2
+    w, b = (jnp.asarray(0 if v is None else v, dtype) for v in (w, b))
+    return jnp.asarray(lr_w, dtype) * w**2, jnp.asarray(lr_b, dtype) * b**2
 
 
 def _is_one(factor: Any) -> bool:

@@ -42,7 +42,7 @@ class Window:
 
     def slides(self, pixels: tuple[int, ...]) -> tuple[Slide, ...]:
         """The window along each axis of an input with these pixels; ValueError where it does not fit."""
-        return tuple(self._slide(*axis) for axis in self.axes(pixels))
+        return tuple(self.slide(*axis) for axis in self.axes(pixels))
 
     def axes(self, pixels: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
         """(length, size, stride, dilation) of each pixel axis; ValueError where their number does not fit."""
@@ -51,7 +51,7 @@ class Window:
                 f"{self.layer}: wanted inputs with pixels, [n, *pixels, channels], got vectors [n, channels]; "
                 "use Dense for vectors, and put this layer before Flatten or global pooling"
             )
-        rank = next((len(value) for value in (self.size, self.stride, self.dilation) if isinstance(value, tuple)), None)
+        rank = self._rank
         if rank is not None and rank != len(pixels):
             raise ValueError(
                 f"{self.layer}: the window has {rank} axes, the input has {len(pixels)} with pixels {pixels}; "
@@ -60,7 +60,21 @@ class Window:
         each = (_each(v, len(pixels)) for v in (self.size, self.stride, self.dilation))
         return list(zip(pixels, *each, strict=True))
 
-    def _slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
+    @property
+    def is_aligned(self) -> bool:
+        """Whether output pixel i sees the same input pixels whatever the length of the input."""
+        if self.padding != "same":
+            return self.padding == "valid"
+        axes = self.axes((1,) * (self._rank or 1))  # what is added depends on the length modulo the stride
+        return all(len({self.slide(n, *rest).low for n in range(1, rest[1] + 1)}) == 1 for _, *rest in axes)
+
+    @property
+    def _rank(self) -> int | None:
+        """The number of pixel axes, None where every option is one number for all axes."""
+        return next((len(value) for value in (self.size, self.stride, self.dilation) if isinstance(value, tuple)), None)
+
+    def slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
+        """The window along one axis; ValueError where it does not fit."""
         bare = Slide(length, size, stride, dilation)
         if self.padding == "valid":
             if bare.span > length:
