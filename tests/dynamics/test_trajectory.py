@@ -177,3 +177,38 @@ def test_every_entry_point_leaves_its_inputs_alone():
     wf.Trajectory(K, y, GradientFlow()).train([1.0, 2.0], f0)
     for now, before in ((K, THETA[:D, :D]), (y, Y), (f0, F0[:D])):
         np.testing.assert_array_equal(now, before)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.7])
+def test_dual_weights_move_the_parameters_as_literal_training_does(ridge):
+    lr = 1 / (LAMBDA + ridge / D)
+    path = training.descend(J[:D], THETA0, F0[:D], Y, lr, 20, ridge)
+    tr = Trajectory(THETA[:D, :D], Y, GradientDescent(lr), ridge=ridge)
+    weights = tr.dual_weights(lr * np.arange(21), F0[:D])
+    np.testing.assert_allclose(-np.einsum("dp,tdo->tpo", J[:D], weights), path - THETA0, rtol=1e-9, atol=1e-12)
+
+
+def test_modes_decay_by_the_rules_filter_and_carry_the_loss():
+    tr, times = Trajectory(THETA[:D, :D], Y, GradientFlow()), np.array([0.0, 0.3, 2.0])
+    values, vectors = np.linalg.eigh(THETA[:D, :D])
+    expected = np.exp(-np.outer(times, values / D))[:, :, None] * (vectors.T @ (F0[:D] - Y))
+    modes = tr.modes(times, F0[:D])
+    np.testing.assert_allclose(np.abs(modes), np.abs(expected), rtol=1e-8, atol=1e-12)  # signs of vectors are free
+    np.testing.assert_allclose(tr.loss(times, F0[:D]), (expected**2).sum((1, 2)) / (2 * D), rtol=1e-10)
+    assert tr.modes(0.3, F0[:D]).shape == (D, OUT)
+    assert tr.loss(0.3, F0[:D]) == tr.loss([0.3], F0[:D])[0]
+
+
+def test_time_to_loss_is_the_first_time_at_which_the_loss_is_reached():
+    lr = 0.5 / LAMBDA
+    for rule in (GradientDescent(lr), wf.dynamics.HeavyBall(lr, 0.8), wf.dynamics.Schedule([lr] * 40 + [2 * lr] * 400)):
+        tr = Trajectory(THETA[:D, :D], Y, rule)
+        times = rule.times if isinstance(rule, wf.dynamics.Schedule) else lr * np.arange(400)
+        losses = tr.loss(times, F0[:D])
+        target = 0.02 * losses[0]
+        assert tr.time_to_loss(target, F0[:D]) == pytest.approx(times[np.argmax(losses <= target)], rel=1e-12)
+    tr = Trajectory(THETA[:D, :D], Y, GradientFlow())
+    time = tr.time_to_loss(0.1, F0[:D])
+    assert tr.loss(time, F0[:D]) == pytest.approx(0.1, rel=1e-9)
+    assert Trajectory(THETA[:D, :D], Y, GradientFlow(), ridge=0.5).time_to_loss(1e-9, F0[:D]) == np.inf
+    assert tr.time_to_loss(1e9) == 0.0

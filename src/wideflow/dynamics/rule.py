@@ -54,11 +54,11 @@ class GradientFlow(Rule):
 
     def residual(self, lam: Float[Array, " D"], t: float) -> Float[Array, " D"]:
         """exp(−lr λ t)."""
-        return np.exp(-_times(self.lr * lam, t))
+        return np.exp(-times(self.lr * lam, t))
 
     def progress(self, lam: Float[Array, " D"], t: float) -> Float[Array, " D"]:
         """(1 − exp(−lr λ t))/λ; lr t at λ = 0."""
-        return _divide(-np.expm1(-_times(self.lr * lam, t)), lam, limit=self.lr * t)
+        return divide(-np.expm1(-times(self.lr * lam, t)), lam, limit=self.lr * t)
 
     def max_learning_rate(self, lam_max: float) -> float:
         """Infinity: the flow never diverges."""
@@ -66,26 +66,8 @@ class GradientFlow(Rule):
 
 
 @dataclass(frozen=True)
-class GradientDescent(Rule):
-    """Full-batch gradient descent θ ← θ − lr ∇L(θ): p_t(λ) = (1 − lr λ)^(t/lr) after t/lr steps.
-
-    Times must be whole numbers of steps. Stable for lr λ_max < 2.
-    """
-
-    def residual(self, lam: Float[Array, " D"], t: float) -> Float[Array, " D"]:
-        """(1 − lr λ)^steps, evaluated through log1p so that tiny λ keep their digits."""
-        growth, sign = self._power(lam, t)
-        return sign * np.exp(growth)
-
-    def progress(self, lam: Float[Array, " D"], t: float) -> Float[Array, " D"]:
-        """(1 − (1 − lr λ)^steps)/λ; lr steps at λ = 0."""
-        growth, sign = self._power(lam, t)
-        fraction = np.where(sign > 0, -np.expm1(growth), 1 + np.exp(growth))
-        return _divide(fraction, lam, limit=t)
-
-    def max_learning_rate(self, lam_max: float) -> float:
-        """2/λ_max."""
-        return 2 / lam_max if lam_max > 0 else np.inf
+class Stepwise(Rule):
+    """A rule that goes in steps of one learning rate: times are whole numbers of steps, t = lr × steps."""
 
     def check_time(self, t: float) -> None:
         """Raise ValueError unless `t` is a whole number of steps."""
@@ -93,37 +75,61 @@ class GradientDescent(Rule):
         if np.isfinite(t):
             self.steps(t)
 
-    def steps(self, t: float) -> int:
-        """How many steps make the time `t`; ValueError where that is not a whole number."""
+    def steps(self, t: float) -> float:
+        """How many steps make the time `t`, a whole number or infinity; ValueError where it is neither."""
+        if not np.isfinite(t):
+            return np.inf
         steps = round(t / self.lr)
-        if abs(t / self.lr - steps) > _STEP_TOLERANCE * max(steps, 1):
+        if abs(t / self.lr - steps) > STEP_TOLERANCE * max(steps, 1):
             raise ValueError(
                 f"{self!r}: t={t} is {t / self.lr:.6g} steps, which is not a whole number; "
                 f"use t = lr × steps, for instance {self.lr * steps:.6g}"
             )
-        return steps
-
-    def _power(self, lam: Array, t: float) -> tuple[Array, Array]:
-        """log |1 − lr λ|^steps and the sign of (1 − lr λ)^steps."""
-        base = -self.lr * lam
-        infinite = not np.isfinite(t)
-        steps = np.inf if infinite else self.steps(t)
-        with np.errstate(divide="ignore"):
-            log = np.where(base > -1, np.log1p(np.maximum(base, -1)), np.log(np.maximum(-base - 1, 0)))
-        even = infinite or steps % 2 == 0
-        sign = np.where((base < -1) & (not even), -1.0, 1.0)
-        return _times(log, steps), sign
+        return float(steps)
 
 
-_STEP_TOLERANCE = 1e-6  # relative; protects t = lr * steps against rounding
+@dataclass(frozen=True)
+class GradientDescent(Stepwise):
+    """Full-batch gradient descent θ ← θ − lr ∇L(θ): p_t(λ) = (1 − lr λ)^(t/lr) after t/lr steps.
+
+    Times must be whole numbers of steps. Stable for lr λ_max < 2.
+    """
+
+    def residual(self, lam: Float[Array, " D"], t: float) -> Float[Array, " D"]:
+        """(1 − lr λ)^steps, evaluated through log1p so that tiny λ keep their digits."""
+        growth, sign = _power(self.lr * lam, self.steps(t))
+        return sign * np.exp(growth)
+
+    def progress(self, lam: Float[Array, " D"], t: float) -> Float[Array, " D"]:
+        """(1 − (1 − lr λ)^steps)/λ; lr steps at λ = 0."""
+        growth, sign = _power(self.lr * lam, self.steps(t))
+        fraction = np.where(sign > 0, -np.expm1(growth), 1 + np.exp(growth))
+        return divide(fraction, lam, limit=t)
+
+    def max_learning_rate(self, lam_max: float) -> float:
+        """2/λ_max."""
+        return 2 / lam_max if lam_max > 0 else np.inf
 
 
-def _times(rate: Array, t: float) -> Array:
+STEP_TOLERANCE = 1e-6  # relative; protects t = lr * steps against rounding
+
+
+def _power(rate: Array, steps: float) -> tuple[Array, Array]:
+    """log |1 − rate|^steps and the sign of (1 − rate)^steps."""
+    with np.errstate(divide="ignore"):
+        log = np.where(rate < 1, np.log1p(-np.minimum(rate, 1)), np.log(np.maximum(rate - 1, 0)))
+    even = not np.isfinite(steps) or steps % 2 == 0
+    sign = np.where((rate > 1) & (not even), -1.0, 1.0)
+    return times(log, steps), sign
+
+
+def times(rate: Array, t: float) -> Array:
     """rate · t where 0 · ∞ is 0: a mode that does not move, or a time that has not begun."""
     still = (rate == 0) | (t == 0)
     return np.where(still, 0.0, np.where(still, 1.0, rate) * float(t))
 
 
-def _divide(fraction: Array, lam: Array, limit: float) -> Array:
+def divide(fraction: Array, lam: Array, limit: float) -> Array:
+    """fraction/λ, and the limit where λ is 0."""
     zero = lam == 0
     return np.where(zero, limit, fraction / np.where(zero, 1, lam))
