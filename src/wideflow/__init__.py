@@ -23,8 +23,17 @@ if TYPE_CHECKING:  # what __getattr__ finds, for type checkers and editors
     from .dynamics import Ensemble as Ensemble
     from .dynamics import GradientDescent as GradientDescent
     from .dynamics import GradientFlow as GradientFlow
+    from .dynamics import HeavyBall as HeavyBall
+    from .dynamics import LossTrajectory as LossTrajectory
+    from .dynamics import Nesterov as Nesterov
     from .dynamics import Trajectory as Trajectory
+    from .dynamics import fit_hyperparameters as fit_hyperparameters
     from .dynamics import max_learning_rate as max_learning_rate
+    from .finite import EmpiricalKernel as EmpiricalKernel
+    from .finite import diagnose as diagnose
+    from .finite import hierarchy as hierarchy
+    from .finite import linearize as linearize
+    from .finite import taylor as taylor
     from .kernels import Kernel as Kernel
     from .kernels import gram as gram
     from .nn import reparameterize as reparameterize
@@ -32,31 +41,49 @@ if TYPE_CHECKING:  # what __getattr__ finds, for type checkers and editors
 __version__ = "0.1.0"
 
 __all__ = [
+    "EmpiricalKernel",
     "Ensemble",
     "GradientDescent",
     "GradientFlow",
+    "HeavyBall",
     "Kernel",
+    "LossTrajectory",
+    "Nesterov",
     "Trajectory",
     "datasets",
+    "diagnose",
     "duals",
     "dynamics",
     "finite",
+    "fit_hyperparameters",
     "gram",
+    "hierarchy",
     "kernels",
+    "linearize",
     "max_learning_rate",
     "nn",
     "reparameterize",
+    "taylor",
 ]
 _PARTS = ("compare", "datasets", "duals", "dynamics", "finite", "kernels", "nn", "report")
 _PART_OF = {
+    "EmpiricalKernel": "finite",
     "Ensemble": "dynamics",
     "GradientDescent": "dynamics",
     "GradientFlow": "dynamics",
+    "HeavyBall": "dynamics",
     "Kernel": "kernels",
+    "Nesterov": "dynamics",
+    "LossTrajectory": "dynamics",
     "Trajectory": "dynamics",
+    "diagnose": "finite",
+    "fit_hyperparameters": "dynamics",
     "gram": "kernels",
+    "hierarchy": "finite",
+    "linearize": "finite",
     "max_learning_rate": "dynamics",
     "reparameterize": "nn",
+    "taylor": "finite",
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wideflow import nn
-from wideflow.finite.structured import network_ntk
+from wideflow.finite import network_ntk
 
 
 def brute_force_ntk(net, params, x):

@@ -10,8 +10,7 @@ from oracles import pixels
 from oracles.infinite import expectation
 from oracles.scalars import phi, slope
 from wideflow import nn
-from wideflow.finite import EnsembleTraining, empirical_ntk
-from wideflow.finite.structured import network_ntk
+from wideflow.finite import EnsembleTraining, empirical_ntk, network_ntk
 
 N = 12
 X = np.random.default_rng(3).standard_normal((4, 3))

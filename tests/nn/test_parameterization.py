@@ -11,7 +11,7 @@ import wideflow as wf
 from oracles.infinite import expectation
 from oracles.scalars import phi, slope
 from wideflow import nn
-from wideflow.finite.structured import network_ntk
+from wideflow.finite import network_ntk
 from wideflow.nn.reparameterize import PARAMETERIZATIONS
 
 X = np.random.default_rng(5).standard_normal((4, 3))

@@ -1,6 +1,33 @@
 """Finite networks: training them, and what their kernels are."""
 
+from .curvature import Curvature as Curvature
+from .curvature import max_sharpness as max_sharpness
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import diagnose as diagnose
+from .displacement import displacement as displacement
 from .empirical import empirical_ntk as empirical_ntk
+from .empirical import network_ntk as network_ntk
+from .empirical_kernel import EmpiricalKernel as EmpiricalKernel
+from .empirical_plan import EmpiricalPlan as EmpiricalPlan
 from .ensemble import EnsembleTraining as EnsembleTraining
 from .ensemble import Snapshots as Snapshots
 from .ensemble import draw_networks as draw_networks
+from .first_correction import FirstCorrection as FirstCorrection
+from .hierarchy import hierarchy as hierarchy
+from .kernel_comparison import effective_rank as effective_rank
+from .kernel_comparison import kernel_alignment as kernel_alignment
+from .kernel_comparison import kernel_distance as kernel_distance
+from .kernel_comparison import kernel_velocity as kernel_velocity
+from .kernel_comparison import target_alignment as target_alignment
+from .linearize import linearize as linearize
+from .network_flow import NetworkFlow as NetworkFlow
+from .relative_change import relative_change as relative_change
+from .relative_change import relative_changes as relative_changes
+from .taylor import taylor as taylor
+from .top_eigenvalues import TopEigenvalues as TopEigenvalues
+from .top_eigenvalues import top_eigenvalues as top_eigenvalues
+from .training import NetworkTraining as NetworkTraining
+from .training import TrainedNetwork as TrainedNetwork
+from .truncated_hierarchy import TruncatedHierarchy as TruncatedHierarchy
+from .width_extrapolation import WidthExtrapolation as WidthExtrapolation
+from .width_extrapolation import extrapolate_width as extrapolate_width

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from ..dynamics import GradientDescent
 from ..nn import Layer, learning_rates
-from .structured import network_ntk
+from .empirical import network_ntk
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ def gram(
     """
     if get not in ("ntk", "nngp"):
         raise ValueError(f'gram: get must be "ntk" or "nngp", got {get!r}')
+    if getattr(kernel, "outputs", None) == "full":
+        raise ValueError("gram: a kernel of all pairs of outputs is no matrix; call it, it goes block by block")
     if tile is not None and tile < 1:
         raise ValueError(f"gram: a tile must have at least one row, got tile={tile}")
     x1, x2 = checked_pair(x1, x2)
@@ -111,8 +113,8 @@ def _tiles(shape: tuple[int, ...], tile: int, symmetric: bool) -> Iterator[tuple
 
 
 def _pixels(kernel: KernelLike, x: np.ndarray, get: str) -> tuple[int, ...]:
-    """The pixel axes of the kernel's result; vectors have none."""
-    if x.ndim == 2:
+    """The pixel axes of the kernel's result; vectors have none, unless outputs of a finite network are apart."""
+    if x.ndim == 2 and getattr(kernel, "outputs", "trace") in ("trace", "pseudo"):
         return ()
     if isinstance(kernel, Kernel):
         return kernel.plan(x[:1]).shape[2:]

@@ -1,0 +1,232 @@
+"""The kernels of a finite network."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..dynamics import ProductOperator
+from ..kernels import Kernels
+from ..nn.values import values_of
+from .empirical_plan import METHODS, EmpiricalPlan, Method
+from .empirical_work import Question, Work
+from .output_sets import NAMES, Outputs
+from .products import product
+from .real_view import RealView
+
+
+class EmpiricalKernel(eqx.Module):
+    """The NTK and NNGP kernels of one finite network: any `f(params, x [n, …]) -> [n, *out]`, called like `Kernel`.
+
+    `ntk`: Θ(x1, x2) = Σ_μ r_μ ∂f(x1)/∂θ_μ ∂f(x2)/∂θ_μ. `nngp`: the same with outputs in place of their gradients, of
+    this one network; its mean over draws is the NNGP kernel. No 1/D, no learning rate. With `outputs="trace"` entries
+    are numbers, and `gram` and all of `dynamics` take it. Outputs of an input must depend on no other input of the
+    batch. Inputs and outputs may be trees; of several arrays of outputs all entries are one vector, in the order of
+    `jax.tree.leaves`.
+
+    `outputs`: which are compared.
+      "trace": the mean over outputs, 1/out Σ_o Θ_oo, `[n1, n2]`; tends to `Kernel(net).ntk` as the width grows.
+      "channels": the mean over the last axis, at equal pixels: `[n1, n2, *pixels]`.
+      "diagonal": every output with itself, `[n1, n2, *out]`. "full": all pairs, `[n1, n2, *out, *out]`.
+      "pseudo": the gradient of (Σ_o f_o)/√out with itself, `[n1, n2]`, for one backward pass (Mohamadi et al. 2023).
+    `rates`: r, the factor of every parameter's learning rate: a tree like `params` of numbers or arrays that broadcast
+    to the parameters, as `nn.learning_rates(net, params)` gives it. None: 1.
+    `subset`: the parameters that train, picked from a tree like `params`: `lambda p: (p["W"], p["b"])`; None: all.
+    Leaves that are not floating point arrays never train.
+    `method`: "jacobian" (gradients by automatic differentiation, contracted), "products" (Jacobian-vector products
+    along each gradient), "structured" (weights that are used once, in a matrix product or convolution, from inputs and
+    cotangents of that product, also inside jit, scan and checkpoint; all others as in "jacobian"). All are exact;
+    "auto" takes the one with the fewest operations that fits into `memory` bytes of work arrays; `plan` tells.
+
+    A complex parameter is two real ones, its real and its imaginary part, and of complex outputs the second factor is
+    conjugated: Θ is Hermitian, and for a holomorphic f twice J J^†.
+
+    Computed in the dtype of parameters and inputs; float64 parameters with JAX's x64 flag off give NumPy arrays.
+    Errors: ValueError for unknown options, inputs without rows or that do not fit together, outputs that are not
+    [n, …], and where `memory` is too little. Source: Jacot et al. 2018; Novak et al. 2022 (methods).
+
+    ```python
+    kernel = wf.EmpiricalKernel(net.apply, params)
+    ens = wf.Trajectory(wf.gram(kernel, x_train), y_train, wf.GradientFlow())
+    ```
+    """
+
+    f: Callable[[Any, Any], Any]
+    params: Any
+    method: Method = eqx.field(static=True, default="auto")
+    outputs: Outputs = eqx.field(static=True, default="trace")
+    rates: Any = None
+    subset: Callable[[Any], Any] | None = eqx.field(static=True, default=None)
+    memory: int = eqx.field(static=True, default=2**30)
+
+    def __check_init__(self):
+        if not callable(self.f):
+            raise TypeError(
+                f"EmpiricalKernel: wanted a function f(params, x), got {self.f!r}; for a network, net.apply"
+            )
+        if self.outputs not in NAMES:
+            raise ValueError(f"EmpiricalKernel: outputs must be one of {', '.join(NAMES)}, got {self.outputs!r}")
+        if self.method not in ("auto", *METHODS):
+            raise ValueError(f"EmpiricalKernel: method must be one of auto, {', '.join(METHODS)}, got {self.method!r}")
+        self._rates()
+
+    def __call__(self, x1: Any, x2: Any = None) -> Kernels:
+        """Both kernels between two batches."""
+        return self._run(_both, x1, x2)
+
+    def ntk(self, x1: Any, x2: Any = None) -> Any:
+        """The NTK alone."""
+        return self._run(_ntk, x1, x2)
+
+    def nngp(self, x1: Any, x2: Any = None) -> Any:
+        """The products of outputs alone."""
+        return self._run(_nngp, x1, x2)
+
+    def diag(self, x: Any) -> Kernels:
+        """Both kernels of every input with itself, without the rest of the matrix; a first axis n for n1, n2."""
+        return self._run(_diag, x, None)
+
+    def layers(self, x1: Any, x2: Any = None) -> Any:
+        """The share of every parameter array in the NTK: a tree like `params`, None where none trains; they add up."""
+        return self._run(_layers, x1, x2)
+
+    def product(self, x1: Any, vectors: Any, x2: Any = None) -> Any:
+        """Θ(x1, x2) times vectors, without the matrix: a backward pass over x2 and a Jacobian-vector product over x1.
+
+        `vectors`: `[n2, m]` for "trace" and "pseudo", `[n2 · out, m]` (outputs innermost) for "full"; the result has
+        rows for x1. Cost: for each vector, about five evaluations of f; for "trace", for each output of each vector.
+        Raises ValueError for other `outputs`, complex outputs, and vectors of another length.
+        """
+        return self._run(_product, x1, x2, vectors)
+
+    def operator(self, x: Any) -> ProductOperator:
+        """Θ(x, x) for the solvers of `dynamics`, known by its products alone; see `product`."""
+        work = self._plan_work(x, None)
+        points = _rows(x) * (work.sets.entries if self.outputs == "full" else 1)
+        epsilon = float(jnp.finfo(work.dtype).eps)
+        return ProductOperator(lambda v: self.product(x, v), points, epsilon, "the empirical NTK")
+
+    def plan(self, x1: Any, x2: Any = None) -> EmpiricalPlan:
+        """How a call with inputs of these shapes is computed, and what each method would take; computes nothing."""
+        return self._plan_work(x1, x2).plan
+
+    def _plan_work(self, x1: Any, x2: Any) -> Work:
+        return self._run(lambda kernel, x1, x2: _work(kernel, x1, x2), x1, x2, jit=False)
+
+    def _run(self, compute: Callable, x1: Any, x2: Any, *more: Any, jit: bool = True) -> Any:
+        """`compute(kernel, x1, x2, …)`, compiled, in the precision of the parameters."""
+        _check_inputs(x1, x2)
+        wide = any(getattr(leaf, "dtype", None) in (np.float64, np.complex128) for leaf in jax.tree.leaves(self.params))
+        numpy = wide and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
+        with jax.enable_x64(True) if numpy else nullcontext():
+            kernel, x1, x2, more = jax.tree.map(_as_array, (self, x1, x2, more))
+            result = (eqx.filter_jit(compute) if jit else compute)(kernel, x1, x2, *more)
+        if not numpy or not jit:
+            return result
+        known = lambda a: a if values_of(a) is None else values_of(a)  # noqa: E731
+        return jax.tree.map(known, result)
+
+    def _rates(self) -> tuple[Any, ...]:
+        """A factor, or None, for each array of the parameters."""
+        leaves, treedef = jax.tree.flatten(self.params)
+        if self.rates is None:
+            return (None,) * len(leaves)
+        try:
+            return tuple(treedef.flatten_up_to(self.rates))
+        except ValueError as error:
+            raise ValueError(
+                f"rates: wanted a tree like the parameters, with one factor for each array; {error}"
+            ) from None
+
+    def _trains(self) -> Callable[[int], bool]:
+        """Whether the parameter array of this number trains."""
+        if self.subset is None:
+            return lambda _: True
+        leaves, treedef = jax.tree.flatten(self.params)
+        chosen = set(jax.tree.leaves(self.subset(jax.tree.unflatten(treedef, range(len(leaves))))))
+        if not chosen <= set(range(len(leaves))) or not chosen:
+            raise ValueError("subset: wanted a function that picks parts of the parameters; it returned none of them")
+        return chosen.__contains__
+
+    def __repr__(self) -> str:
+        name = getattr(self.f, "__qualname__", type(self.f).__name__)
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
+        digest = hashlib.sha256()  # a kernel matrix that is resumed must not be that of other parameters
+        for leaf in jax.tree.leaves((self.params, self.rates)):
+            digest.update(b"traced" if (known := values_of(leaf)) is None else known.tobytes())
+        options = f"{count:,} parameters {digest.hexdigest()[:12]}, outputs={self.outputs!r}, method={self.method!r}"
+        return f"EmpiricalKernel({name}, {options})"
+
+
+def _as_array(leaf: Any) -> Any:
+    return jnp.asarray(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
+
+
+def _rows(x: Any) -> int:
+    return len(jax.tree.leaves(x)[0])
+
+
+def _check_inputs(x1: Any, x2: Any) -> None:
+    for name, x in (("x1", x1),) if x2 is None else (("x1", x1), ("x2", x2)):
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(x)]
+        if not shapes or any(not shape or shape[0] != shapes[0][0] or 0 in shape for shape in shapes):
+            raise ValueError(f"{name}: wanted a batch of inputs [n, …] with no empty axis, got shapes {shapes}")
+    shapes = [[np.shape(leaf)[1:] for leaf in jax.tree.leaves(x)] for x in (x1, x1 if x2 is None else x2)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"x1 and x2: inputs must have one shape, got {shapes[0]} and {shapes[1]}")
+
+
+def _view(kernel: EmpiricalKernel, x: Any) -> RealView:
+    view = RealView(kernel.f, kernel.params, kernel._trains(), x)
+    if kernel.outputs == "channels" and not (len(view.shapes) == 1 and view.shape):
+        raise ValueError(f'outputs="channels": wanted one array [n, *pixels, channels] of outputs, got {view.shapes}')
+    return view
+
+
+def _work(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Work:
+    question = Question(kernel.outputs, kernel.method, kernel.memory, kernel._rates())
+    return Work(_view(kernel, x1), question, _rows(x1), None if x2 is None else _rows(x2))
+
+
+def _ntk(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:
+    work = _work(kernel, x1, x2)
+    return work.total(work.kernels(x1, x2), (work.task.n1, work.task.n2))
+
+
+def _nngp(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:
+    work = _work(kernel, x1, x2)
+    y1 = work.view.values(x1)
+    return work.sets.of_outputs(y1, y1 if x2 is None else work.view.values(x2))
+
+
+def _both(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Kernels:
+    return Kernels(_nngp(kernel, x1, x2), _ntk(kernel, x1, x2))
+
+
+def _diag(kernel: EmpiricalKernel, x: Any, _: None) -> Kernels:
+    work = _work(kernel, jax.tree.map(lambda a: a[:1], x), None)
+    of_one = lambda y: work.sets.of_outputs(y[None], y[None])[0, 0]  # noqa: E731
+    return Kernels(jax.vmap(of_one)(work.view.values(x)), work.total(work.diagonal(x), (_rows(x),)))
+
+
+def _layers(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:
+    work = _work(kernel, x1, x2)
+    shares, shape = work.kernels(x1, x2), (work.task.n1, work.task.n2)
+    leaves, treedef = jax.tree.flatten(kernel.params)
+    trained = set(work.view.origin)
+    return jax.tree.unflatten(
+        treedef,
+        [
+            work.total({i: shares[i]} if i in shares else {}, shape) if i in trained else None
+            for i in range(len(leaves))
+        ],
+    )
+
+
+def _product(kernel: EmpiricalKernel, x1: Any, x2: Any, vectors: Any) -> Any:
+    return product(_work(kernel, x1, x2), x1, x1 if x2 is None else x2, vectors)

@@ -1,0 +1,232 @@
+"""One kernel of a finite network on given shapes of inputs: planned, and computed block by block."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .cost import activation_bytes, operations
+from .empirical_plan import EmpiricalPlan, Method, Part, Task, plan_of
+from .gradients import Gradient, Outer
+from .output_sets import Outputs, OutputSets
+from .real_view import RealView
+from .sites import run, survey
+
+Shares = dict[int, Array]  # of each parameter array, by its number in the tree
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about a network: `rates` has one factor, or None, for each array of the parameters."""
+
+    outputs: Outputs
+    method: Method
+    memory: int
+    rates: tuple[Any, ...]
+
+
+class Work:
+    """The pieces of one computation; a plan needs shapes alone."""
+
+    def __init__(self, view: RealView, question: Question, n1: int, n2: int | None):
+        self.view, self.question = view, question
+        self.sets = OutputSets(question.outputs, view.shape)
+        self.factors = [question.rates[i] for i in view.origin]
+        self.closed = jax.make_jaxpr(view.outputs)(view.leaves, view.row)
+        self.survey = survey(self.closed.jaxpr, len(view.leaves))
+        self.dtype = jnp.result_type(*(v.aval.dtype for v in self.closed.jaxpr.outvars))
+        self.task = Task(
+            n1, n1 if n2 is None else n2, n2 is None, self.sets, view.complex, operations(self.closed.jaxpr),
+            activation_bytes(self.closed.jaxpr), self.dtype.itemsize, question.memory,
+        )  # fmt: skip
+        self.plan: EmpiricalPlan = plan_of(self.task, self._ways(), question.method)
+
+    def _ways(self) -> dict[str, list[Part]]:
+        names, leaves = self.view.names, self.view.leaves
+        paths = {site.leaf: path for path, site in self.survey.sites.items()}
+        plain = [Part(name, i, leaf.size, "jacobian") for i, (name, leaf) in enumerate(zip(names, leaves, strict=True))]
+        structured = []
+        for part in plain:
+            if part.leaf in self.survey.lost:
+                structured.append(self._lost(part, self.survey.lost[part.leaf]))
+            elif part.leaf in paths and np.size(self.factors[part.leaf]) > 1:
+                structured.append(self._lost(part, "its entries have rates of their own"))
+            elif part.leaf in paths:
+                structured.append(self._at_site(part, paths[part.leaf]))
+        return {"jacobian": plain, "products": plain, "structured": structured}
+
+    @staticmethod
+    def _lost(part: Part, reason: str) -> Part:
+        return Part(part.name, part.leaf, part.entries, "jacobian", reason=reason)
+
+    def _at_site(self, part: Part, path: tuple[int, ...]) -> Part:
+        site = self.survey.sites[path]
+        ways = [Part(part.name, part.leaf, part.entries, way, path, site) for way in ("factors", "gradient")]
+        return min(ways, key=lambda way: way.operations(self.task.n1, self.task.n2, self.task.rows, self.sets))
+
+    def kernels(self, x1: Any, x2: Any) -> Shares:
+        """The share of every parameter array in the NTK, `[n1, n2, *result]`; a block of inputs at a time."""
+        compute = self._columns if self.plan.method == "products" else self._block
+        return in_blocks(compute, x1, x2, self.plan.block, self.sets.mirrored)
+
+    def diagonal(self, x: Any) -> Shares:
+        """The shares in the kernel of each input with itself, `[n, *result]`; planned for pairs of one input."""
+        compute = self._columns if self.plan.method == "products" else self._block
+
+        def one(row: Any) -> Shares:
+            shares = compute(jax.tree.map(lambda a: a[None], row), None)
+            return {leaf: values[0, 0] for leaf, values in shares.items()}
+
+        return jax.lax.map(one, x, batch_size=max(1, int(self.question.memory // max(1.0, self.plan.bytes))))
+
+    def _block(self, x1: Any, x2: Any) -> Shares:
+        """The shares between two blocks, from gradients or their factors."""
+        shares: Shares = {}
+        for step in self.plan.passes:
+            if not step:
+                continue
+            one = self._gradients(step, x1)
+            two = one if x2 is None else self._gradients(step, x2)
+            for part in step:
+                first, second = (self._piece(part, some[part.leaf]) for some in (one, two))
+                share = self.sets.kernel(self._rated(part, first), second)
+                shares = _added(shares, self.view.origin[part.leaf], share)
+        return shares
+
+    def _piece(self, part: Part, piece: Gradient | Outer) -> Gradient | Outer:
+        return piece.formed() if part.way == "gradient" and isinstance(piece, Outer) else piece
+
+    def rates_of(self, leaf: int) -> Array | None:
+        """The factors of a parameter array: one number or its shape; None for 1."""
+        factor, value = self.factors[leaf], self.view.leaves[leaf]
+        if factor is None:
+            return None
+        factor = jnp.asarray(factor, value.dtype)
+        return factor.reshape(()) if factor.size == 1 else jnp.broadcast_to(factor, value.shape)
+
+    def _rated(self, part: Part, piece: Gradient | Outer) -> Gradient | Outer:
+        rates = self.rates_of(part.leaf)
+        if rates is None:
+            return piece
+        return piece.times(rates if rates.ndim == 0 else rates.reshape(1, 1, 1, -1))
+
+    def _gradients(self, step: tuple[Part, ...], x: Any) -> dict[int, Gradient | Outer]:
+        """The gradients of a pass's parts on a block, by leaf."""
+        plain = {part.leaf: self.view.leaves[part.leaf] for part in step if part.site is None}
+        sites = {part.path: (part.leaf, part.site) for part in step if part.path is not None and part.site is not None}
+        taps = {path: jnp.zeros(site.tap(), self.view.leaves[leaf].dtype) for path, (leaf, site) in sites.items()}
+        cotangents = self._cotangents()
+
+        def of_row(row: Any) -> tuple[dict, dict, dict]:
+            def outputs(plain: dict, taps: dict) -> tuple[Array, dict]:
+                leaves = [plain.get(i, leaf) for i, leaf in enumerate(self.view.leaves)]
+                outs, seen = run(self.closed, self.survey, taps, len(leaves), [*leaves, *jax.tree.leaves(row)])
+                return outs[0], seen
+
+            _, pullback, seen = jax.vjp(outputs, plain, taps, has_aux=True)
+            return *jax.vmap(pullback)(cotangents), seen
+
+        gradients, deltas, inputs = jax.vmap(of_row)(x)
+        found: dict[int, Gradient | Outer] = {}
+        for leaf, values in gradients.items():
+            found[leaf] = Gradient(self._by_set(values.reshape(*values.shape[:2], -1)))
+        for path, (leaf, site) in sites.items():
+            delta = jax.vmap(jax.vmap(site.canonical))(deltas[path])
+            found[leaf] = Outer(jax.vmap(site.canonical)(inputs[path]), self._by_set(delta))
+        return found
+
+    def _cotangents(self) -> Array:
+        """The combinations of outputs `[sq, entries]`; of complex ones their real parts, then their imaginary parts."""
+        rows = self.sets.combinations(self.dtype)
+        return jnp.kron(jnp.eye(2, dtype=self.dtype), rows) if self.view.complex else rows
+
+    def _by_set(self, values: Array) -> Array:
+        """Gradients `[n, sq, …]` as `[n, s, q, …]`, complex where outputs are."""
+        if self.view.complex:
+            half = values.shape[1] // 2
+            values = jax.lax.complex(values[:, :half], values[:, half:])
+        return values.reshape(len(values), *self.sets.sizes, *values.shape[2:])
+
+    def _columns(self, x1: Any, x2: Any) -> Shares:
+        """The shares between two blocks from NTK-vector products: for every gradient at x2, a derivative along it."""
+        rows = self.sets.combinations(self.dtype)
+        every = jax.vmap(self.view.outputs, in_axes=(None, 0))
+
+        def of_leaf(leaf: int, direction: Array) -> Array:
+            moved = lambda value: every([*leaves[:leaf], value, *leaves[leaf + 1 :]], x1)  # noqa: E731
+            return jax.jvp(moved, (leaves[leaf],), (direction,))[1]  # [n1, entries]
+
+        def of_input(row: Any) -> Shares:
+            _, pullback = jax.vjp(lambda values: self.view.outputs(values, row), leaves)
+            (gradients,) = jax.vmap(pullback)(rows)
+            shares: Shares = {}
+            for part in self.plan.parts:
+                rates, directions = self.rates_of(part.leaf), gradients[part.leaf]
+                directions = directions if rates is None else jax.vmap(lambda d, r=rates: d * r)(directions)
+                moved = jax.vmap(lambda d, leaf=part.leaf: of_leaf(leaf, d))(directions)
+                shares = _added(shares, self.view.origin[part.leaf], jnp.einsum("bio,ao->iab", moved, rows))
+            return shares
+
+        leaves = self.view.leaves
+        columns = jax.lax.map(of_input, x1 if x2 is None else x2)  # [n2, n1, sq, sq]
+        return {leaf: self._of_columns(values) for leaf, values in columns.items()}
+
+    def _of_columns(self, values: Array) -> Array:
+        n2, n1 = values.shape[:2]
+        values = values.swapaxes(0, 1)
+        if self.sets.kind != "full":
+            values = jnp.diagonal(values, axis1=2, axis2=3).reshape(n1, n2, *self.sets.sizes).sum(axis=3)
+            values = values / jnp.asarray(self.sets.divisor, values.dtype)
+        return values.reshape(n1, n2, *self.sets.result)
+
+    def total(self, shares: Shares, shape: tuple[int, ...]) -> Array:
+        """The whole kernel; zero where no parameter matters."""
+        dtype = np.result_type(self.dtype, np.complex64) if self.view.complex else self.dtype
+        return sum((share.astype(dtype) for share in shares.values()), jnp.zeros((*shape, *self.sets.result), dtype))
+
+
+def _added(shares: Shares, leaf: int, share: Array) -> Shares:
+    return {**shares, leaf: shares[leaf] + share if leaf in shares else share}
+
+
+def in_blocks(
+    compute: Callable[[Any, Any], Shares], x1: Any, x2: Any, block: int, mirrored: Callable[[Array], Array]
+) -> Shares:
+    """`compute` on all pairs of blocks of inputs, one after the other; of a batch with itself (`x2` None) one triangle.
+
+    The last block is filled up with the last input, so that all have one shape.
+    """
+    n1 = len(jax.tree.leaves(x1)[0])
+    n2 = n1 if x2 is None else len(jax.tree.leaves(x2)[0])
+    if block >= max(n1, n2):
+        return compute(x1, x2)
+    rows, columns = _stacked(x1, min(block, n1)), _stacked(x1 if x2 is None else x2, min(block, n2))
+    count1, count2 = (len(jax.tree.leaves(some)[0]) for some in (rows, columns))
+    pairs = [(i, j) for i in range(count1) for j in range(i if x2 is None else 0, count2)]
+    at1, at2 = (jnp.asarray(index) for index in zip(*pairs, strict=True))
+    part = lambda some, i: jax.tree.map(lambda a: a[i], some)  # noqa: E731
+    values = jax.lax.map(lambda at: compute(part(rows, at[0]), part(columns, at[1])), (at1, at2))
+
+    def assembled(blocks: Array) -> Array:
+        grid = jnp.zeros((count1, count2, *blocks.shape[1:]), blocks.dtype)
+        if x2 is None:
+            grid = grid.at[at2, at1].set(jax.vmap(mirrored)(blocks))
+        grid = grid.at[at1, at2].set(blocks).swapaxes(1, 2)
+        return grid.reshape(count1 * blocks.shape[1], count2 * blocks.shape[2], *blocks.shape[3:])[:n1, :n2]
+
+    return jax.tree.map(assembled, values)
+
+
+def _stacked(x: Any, block: int) -> Any:
+    """Blocks of inputs, `[blocks, block, …]`."""
+
+    def one(a: Array) -> Array:
+        blocks = -(-len(a) // block)
+        filled = jnp.concatenate([a, jnp.broadcast_to(a[-1:], (blocks * block - len(a), *a.shape[1:]))])
+        return filled.reshape(blocks, block, *a.shape[1:])
+
+    return jax.tree.map(one, x)

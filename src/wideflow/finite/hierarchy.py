@@ -1,0 +1,88 @@
+"""The tower of kernels of a finite network: the NTK, how it changes, how that changes …"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Network = Callable[[Any, Array], Array]
+Tower = Callable[[Any], tuple[Array, ...]]  # O_1, O_2 … at the parameters' floating point leaves
+
+
+def hierarchy(f: Network, params: Any, x: Array, order: int, x2: Array | None = None) -> dict[int, Array]:
+    """The tensors O_2 … O_order of a network: O_{s+1}(x_1 … x_{s+1}) = ∇_θ O_s(x_1 … x_s) · ∇_θ f(x_{s+1}), O_1 = f.
+
+    O_2 is the NTK. Under gradient flow on a loss L with slopes ℓ'_α = ∂L/∂f(x_α), each one moves the one before:
+    dO_s/dt = −Σ_α O_{s+1}(…, x_α) ℓ'_α. O_s is symmetric in its first two arguments and in no others. With the width N,
+    O_s is of size N^(1 − ⌈s/2⌉) in NTK parameterization.
+
+    `f(params, x [n, …])` returns `[n]` or `[n, 1]`: then O_s is `[n, n2, …, n2]`, its first argument in `x` and the
+    others in `x2` (None: `x`). For `[n, out]` with several outputs every pair of an input and an output is an argument,
+    O_s `[n, out, n2, out, …]`. Returns the tensors by their order. Parameters that are not floating point numbers are
+    constants.
+
+    For few points: (n2 · out)^(s−1) Jacobian-vector products, each through s − 1 nested derivatives of `f`, whose
+    compilation about doubles with the order; memory as many copies of the parameters. `NetworkFlow.ntk_derivatives`
+    has the tensors contracted with ℓ' far more cheaply.
+    Errors: ValueError for an order below 2, for outputs that are not `[n]` or `[n, out]`, for complex parameters.
+    Source: Dyer and Gur-Ari 2020; Huang and Yau 2020.
+
+    ```python
+    tensors = wf.hierarchy(net.apply, params, x, 4)
+    tensors[2], tensors[3], tensors[4]  # [n, n], [n, n, n], [n, n, n, n]
+    ```
+    """
+    if isinstance(order, bool) or not isinstance(order, int) or order < 2:
+        raise ValueError(f"hierarchy: order must be an integer 2, 3, …, got {order!r}; O_2 is the NTK")
+    x2 = x if x2 is None else x2
+    start, rest = real_parameters(params, "hierarchy")
+    axes = output_axes(f, params, x)
+    return _tensors(f, start, rest, x, x2, order, axes)
+
+
+def real_parameters(params: Any, name: str) -> tuple[Any, Any]:
+    """The parameters' floating point leaves, and the rest; ValueError for complex ones."""
+    start, rest = eqx.partition(params, eqx.is_inexact_array)
+    if any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(start)):
+        raise ValueError(f"{name}: wanted real parameters, got complex ones; hold real and imaginary parts apart")
+    return start, rest
+
+
+def output_axes(f: Network, params: Any, x: Array) -> tuple[int, ...]:
+    """The axes of one input's outputs in a tensor: none for a single output."""
+    shape = eqx.filter_eval_shape(f, params, x).shape
+    if len(shape) not in (1, 2) or shape[0] != len(x):
+        raise ValueError(f"f: wanted outputs [n] or [n, out] for {len(x)} inputs, got shape {tuple(shape)}")
+    return tuple(shape[1:]) if shape[1:] != (1,) else ()
+
+
+@eqx.filter_jit
+def _tensors(
+    f: Network, start: Any, rest: Any, x: Array, x2: Array, order: int, axes: tuple[int, ...]
+) -> dict[int, Array]:
+    tower = outputs_at(f, rest, x)
+    for _ in range(2, order + 1):
+        tower = raised(tower, outputs_at(f, rest, x2))
+    first, other = (len(x), *axes), (len(x2), *axes)
+    _, *tensors = tower(start)
+    return {s: tensor.reshape(first + (s - 1) * other) for s, tensor in enumerate(tensors, start=2)}
+
+
+def outputs_at(f: Network, rest: Any, x: Array) -> Tower:
+    """O_1 alone: the outputs on x as one vector."""
+    return lambda leaves: (f(eqx.combine(leaves, rest), x).reshape(-1),)
+
+
+def raised(tower: Tower, outputs: Tower) -> Tower:
+    """O_1 … O_s and O_{s+1} = ∇O_s(θ) · ∇f(θ, x_α), with α as its last axis."""
+
+    def higher(leaves: Any) -> tuple[Array, ...]:
+        (values,), pull = jax.vjp(outputs, leaves)
+        along = jax.vmap(lambda unit: jax.jvp(tower, (leaves,), pull((unit,))), out_axes=(None, -1))
+        lower, changes = along(jnp.eye(len(values), dtype=values.dtype))
+        return (*lower, changes[-1])
+
+    return higher

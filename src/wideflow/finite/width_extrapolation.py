@@ -1,0 +1,128 @@
+"""How wide a network would have to be for its linearization to hold."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .diagnosis import Diagnosis
+
+_CERTAIN = 2.0  # standard errors by which the exponent must differ from zero
+_FAR = 100.0  # times the largest width measured, beyond which the fit is said to be stretched
+_FEWEST = 3  # widths of which a power law and its uncertainty can be fitted
+
+
+@dataclass(frozen=True)
+class WidthExtrapolation:
+    """The deviation from the linearization as a power of the width, C n^(−p), fitted to a few widths. Printable.
+
+    `widths [n]`, `deviations [n]`: what was measured, `Diagnosis.deviation`. `wanted`: the deviation looked for. The
+    fit is least squares in log-log, so all widths count the same; uncertainties are standard errors from its residuals.
+    `usable`: whether deviations are finite and positive and p is above zero by two standard errors; otherwise the
+    numbers of the fit are not to be trusted, and `width` is NaN. The exponent is expected between ½ and 1.
+    """
+
+    widths: Int[np.ndarray, " n"]
+    deviations: Float[np.ndarray, " n"]
+    wanted: float
+
+    def __post_init__(self):
+        if not 0 < self.wanted < np.inf:
+            raise ValueError(f"wanted: the deviation looked for must be positive and finite, got {self.wanted}")
+        if len(set(self.widths.tolist())) < _FEWEST or self.widths.min() < 1:
+            raise ValueError(f"widths: wanted at least {_FEWEST} different positive ones, got {self.widths.tolist()}")
+
+    @property
+    def exponent(self) -> float:
+        """p."""
+        return -float(self._fit()[0][0])
+
+    @property
+    def exponent_error(self) -> float:
+        """The standard error of p."""
+        return float(np.sqrt(self._fit()[1][0, 0]))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the deviations fall with the width, beyond doubt."""
+        return self._fittable() and self.exponent > _CERTAIN * self.exponent_error
+
+    @property
+    def width(self) -> float:
+        """The width at which the fit has the wanted deviation; NaN where it is not usable."""
+        return float(np.exp(self._log_width())) if self.usable else np.nan
+
+    @property
+    def width_range(self) -> tuple[float, float]:
+        """One standard error below and above `width`, that of its logarithm, to first order."""
+        if not self.usable:
+            return np.nan, np.nan
+        (slope, _), covariance = self._fit()
+        gradient = np.array([self._log_width(), 1.0]) / slope
+        error = float(np.sqrt(gradient @ covariance @ gradient))
+        return self.width / math.exp(error), self.width * math.exp(error)
+
+    def __str__(self) -> str:
+        measured = ", ".join(f"{n}: {d:.3g}" for n, d in zip(self.widths, self.deviations, strict=True))
+        return f"deviation by width: {measured}\n{self._verdict()}"
+
+    __repr__ = __str__
+
+    def _verdict(self) -> str:
+        if not self._fittable():
+            return (
+                "the fit is not usable: a deviation is zero or infinite; take a smaller learning rate or other widths"
+            )
+        power = f"n^(-{self.exponent:.2f} ± {self.exponent_error:.2f})"
+        if not self.usable:
+            return f"the fit is not usable: {power} does not fall beyond doubt; take wider networks, or more widths"
+        low, high = self.width_range
+        found = f"deviation ∝ {power}; {self.wanted:g} needs a width of about {self.width:.3g} ({low:.2g} … {high:.2g})"
+        far = self.width > _FAR * self.widths.max()
+        return found + (f", more than {_FAR:g} times what was measured: check it with wider networks" if far else "")
+
+    def _fittable(self) -> bool:
+        return bool((np.isfinite(self.deviations) & (self.deviations > 0)).all())
+
+    def _log_width(self) -> float:
+        slope, offset = self._fit()[0]
+        return float((np.log(self.wanted) - offset) / slope)
+
+    def _fit(self) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2 2"]]:
+        """Slope and offset of log deviation against log width, and their covariance; NaN without a logarithm."""
+        if not self._fittable():
+            return np.full(2, np.nan), np.full((2, 2), np.nan)
+        A = np.stack([np.log(self.widths), np.ones(len(self.widths))], axis=1)
+        inverse = np.linalg.inv(A.T @ A)
+        found = inverse @ A.T @ np.log(self.deviations)
+        residual = np.log(self.deviations) - A @ found
+        return found, inverse * (residual @ residual) / (len(A) - 2)
+
+
+def extrapolate_width(
+    family: Callable[[int], tuple[Any, Any]],
+    widths: Sequence[int],
+    diagnosed: Callable[[Any, Any], Diagnosis],
+    wanted: float = 0.01,
+) -> WidthExtrapolation:
+    """Diagnose networks of a few widths, and extrapolate how wide one must be for a wanted deviation.
+
+    `family(width)`: the function and the parameters of a network. `diagnosed(f, params)`: `diagnose` with the data,
+    loss, rule and steps filled in. `wanted`: `Diagnosis.deviation` looked for. One network a width is measured, so the
+    scatter between draws is part of the uncertainty. Widths should differ by factors of two or more.
+    Errors: ValueError for fewer than three different widths, and as `diagnose`. Cost: `diagnose` for each width.
+
+    ```python
+    task = lambda f, params: wf.diagnose(f, params, x, y, wf.dynamics.SquareLoss(), wf.GradientDescent(0.5), 200)
+    print(wf.finite.extrapolate_width(network_of_width, [64, 128, 256, 512], task))
+    ```
+    """
+    sizes = np.asarray(widths, dtype=int)
+    WidthExtrapolation(
+        sizes, np.ones(len(sizes)), wanted
+    )  # widths and the wanted deviation are checked before any work
+    deviations = [diagnosed(*family(int(width))).deviation for width in sizes]
+    return WidthExtrapolation(sizes, np.asarray(deviations, dtype=np.float64), wanted)

@@ -1,0 +1,244 @@
+"""Kernels of finite networks by every method against dense Jacobians that share no code with them."""
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import wideflow as wf
+from wideflow import nn
+from wideflow.finite.empirical_kernel import EmpiricalKernel
+
+METHODS = ("jacobian", "products", "structured")
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return jnp.asarray(RNG.standard_normal(shape))
+
+
+def jacobian(f, params, x):
+    """∂f/∂θ of every entry of the outputs and every real number in the parameters, `[n, out, P]`."""
+    leaves, treedef = jax.tree.flatten(params)
+    parts = [part for a in leaves for part in ((a.real, a.imag) if jnp.iscomplexobj(a) else (a,))]
+
+    def outputs(parts):
+        left, full = iter(parts), []
+        for a in leaves:
+            first = next(left)
+            full.append(jax.lax.complex(first, next(left)) if jnp.iscomplexobj(a) else first)
+        out = [jnp.ravel(y.reshape(len(x), -1), order="C").reshape(len(x), -1) for y in
+               jax.tree.leaves(f(jax.tree.unflatten(treedef, full), x))]  # fmt: skip
+        out = jnp.concatenate(out, axis=1)
+        return out.real, out.imag
+
+    real, imaginary = jax.jit(jax.jacfwd(outputs))(parts)
+    flat = lambda js: np.concatenate([np.asarray(j).reshape(*j.shape[:2], -1) for j in js], axis=2)  # noqa: E731
+    imaginary = flat(imaginary)
+    return flat(real) + 1j * imaginary if np.any(imaginary) else flat(real)
+
+
+def full_kernel(f, params, x1, x2):
+    return np.einsum("iap,jbp->ijab", jacobian(f, params, x1), jacobian(f, params, x2).conj())
+
+
+def mlp(params, x):
+    h = jnp.tanh(x @ params["W1"].T * 0.5 + params["b1"][None])
+    return h @ params["W2"]
+
+
+def controlled(params, x):
+    """A scan with shared and stacked weights in a checkpoint; jit; vmap; a custom derivative; a weight used twice."""
+
+    def step(h, W):
+        return jax.nn.relu(h @ W + (h @ params["S"]) / 3), jnp.sum(h @ params["out"], axis=-1)
+
+    h = x @ params["tied"]
+    h, sums = jax.checkpoint(lambda h, Ws: jax.lax.scan(step, h, Ws))(h, params["stack"])
+    h = jax.jit(lambda h, W: jnp.einsum("nd,ed->ne", h, -2.0 * W))(h, params["inner"])
+    h = jax.vmap(lambda row: params["rows"] @ row)(h) + sums.T[:, :1]
+    return jnp.sin(h @ params["tied"].T) * params["scale"]
+
+
+def convolutional(params, x):
+    dims = ("NHWC", "HWIO", "NHWC")
+    conv = jax.lax.conv_general_dilated
+    h = conv(x, params["W1"], (2, 1), "SAME", rhs_dilation=(1, 2), dimension_numbers=dims)
+    h = jax.nn.relu(h + params["b"][None, None, None])
+    h = conv(h, params["W2"], (1, 2), ((1, 0), (-1, 2)), (1, 2), dimension_numbers=dims, feature_group_count=2)
+    return {"mean": h.mean(axis=(1, 2)), "pixels": h[:, :2, 0]}
+
+
+def attention(params, x):
+    q, k, v = (jnp.einsum("npc,chd->nphd", x, params[name]) for name in "qkv")
+    scores = jax.nn.softmax(jnp.einsum("nphd,nqhd->nhpq", q, k), axis=-1)
+    return jnp.einsum("nhpq,nqhd,hdo->npo", scores, v, params["o"])[:, 0]
+
+
+def complex_network(params, x):
+    z = x @ params["a"]
+    return jax.lax.complex(jnp.cos(z), jnp.sin(z)) @ params["c"] * params["r"].astype(params["c"].dtype)[None]
+
+
+def cases():
+    yield "mlp", mlp, {"W1": normal(5, 3), "b1": normal(5), "W2": normal(5, 2)}, normal(5, 3)
+    names = {"tied": (3, 4), "stack": (3, 4, 4), "S": (4, 4), "out": (4, 2), "inner": (5, 4), "rows": (4, 5)}
+    params = {name: 0.5 * normal(*shape) for name, shape in names.items()} | {"scale": normal()}
+    yield "controlled", controlled, params, normal(5, 3)
+    params = {"W1": normal(3, 2, 2, 4), "b": normal(4), "W2": normal(2, 2, 2, 6)}
+    yield "convolutional", convolutional, params, normal(3, 5, 6, 2)
+    params = {name: normal(3, 2, 2) for name in "qkv"} | {"o": normal(2, 2, 3)}
+    yield "attention", attention, params, normal(3, 4, 3)
+    params = {"a": normal(3, 4), "c": jax.lax.complex(normal(4, 2), normal(4, 2)), "r": normal(2)}
+    yield "complex", complex_network, params, normal(4, 3)
+
+
+with jax.enable_x64(True):
+    CASES: dict[str, Any] = {name: rest for name, *rest in cases()}
+
+
+@cache
+def case_jacobian(name):
+    return jacobian(*CASES[name])
+
+
+@pytest.mark.parametrize("method", ["structured", *(pytest.param(m, marks=pytest.mark.slow) for m in METHODS[:2])])
+@pytest.mark.parametrize("name", ["mlp", "controlled", "convolutional", "attention", "complex"])
+def test_full_kernel_equals_the_product_of_dense_jacobians(name, method, x64):
+    f, params, x = CASES[name]
+    if method == "products" and name == "complex":
+        pytest.skip("refused")
+    J = case_jacobian(name)
+    expected = np.einsum("iap,jbp->ijab", J, J[:2].conj())
+    flat = EmpiricalKernel(f, params, method, "full").ntk(x, x[:2])
+    np.testing.assert_allclose(np.reshape(flat, expected.shape), expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
+
+
+def test_structured_derivatives_find_weights_through_scan_checkpoint_jit_and_vmap(x64):
+    f, params, x = CASES["controlled"]
+    plan = EmpiricalKernel(f, params, "structured").plan(x)
+    sited = {part.name for part in plan.parts if part.site is not None}
+    assert sited == {f"['{name}']" for name in ("stack", "S", "out", "inner", "rows")}
+    assert {part.reason for part in plan.parts if part.site is None} == {"used 2 times", "used in mul"}
+    assert "used 2 times" in str(plan)
+
+
+@pytest.mark.parametrize("method", ["structured", pytest.param("products", marks=pytest.mark.slow)])
+def test_kernels_of_outputs_are_parts_of_the_full_one(method, x64):
+    f, params, x = CASES["mlp"]
+    full, out = np.einsum("iap,jbp->ijab", case_jacobian("mlp"), case_jacobian("mlp")), 2
+    expected: dict[Any, np.ndarray] = {
+        "trace": np.einsum("ijaa->ij", full) / out,
+        "channels": np.einsum("ijaa->ij", full) / out,
+        "diagonal": np.einsum("ijaa->ija", full),
+        "pseudo": full.sum(axis=(2, 3)) / out,
+    }
+    for outputs, values in expected.items():
+        kernel = EmpiricalKernel(f, params, method, outputs)
+        np.testing.assert_allclose(kernel.ntk(x), values, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(kernel.diag(x).ntk, values[range(5), range(5)], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_channels_are_averaged_at_equal_pixels(x64):
+    net = nn.Serial(nn.Conv(4, 3), nn.Relu(), nn.Conv(2, 3))
+    x = normal(3, 5, 2)
+    params = net.init(jax.random.key(0), x)
+    full = full_kernel(net.apply, params, x, x).reshape(3, 3, 5, 2, 5, 2)
+    kernel = EmpiricalKernel(net.apply, params, outputs="channels")
+    np.testing.assert_allclose(kernel.ntk(x), np.einsum("ijpapa->ijp", full) / 2, rtol=1e-11, atol=1e-12)
+    assert wf.gram(kernel, x, tile=2).shape == wf.Kernel(net)(x).ntk.shape
+
+
+@pytest.mark.parametrize("method", ["structured", *(pytest.param(m, marks=pytest.mark.slow) for m in METHODS[:2])])
+def test_blocks_with_a_remainder_and_several_passes_change_nothing(method, x64):
+    f, params, x = CASES["mlp"]
+    whole = EmpiricalKernel(f, params, method, "full").plan(x).bytes
+    kernel = EmpiricalKernel(f, params, method, "full", memory=int(0.7 * whole))
+    assert kernel.plan(x).block < 5
+    expected = np.einsum("iap,jbp->ijab", case_jacobian("mlp"), case_jacobian("mlp"))
+    np.testing.assert_allclose(kernel.ntk(x), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(kernel.ntk(x[:3], x), expected[:3], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_shares_of_layers_add_up_and_subsets_are_their_sums(x64):
+    f, params, x = CASES["controlled"]
+    rates = {name: i + 0.5 for i, name in enumerate(params)} | {"stack": jnp.arange(3.0)[:, None, None]}
+    kernel = EmpiricalKernel(f, params, rates=rates)
+    shares = kernel.layers(x)
+    np.testing.assert_allclose(sum(jax.tree.leaves(shares)), kernel.ntk(x), rtol=1e-12, atol=1e-12)
+    start = 0
+    for name in sorted(params):
+        J = case_jacobian("controlled")[:, :, start : start + params[name].size]
+        start += params[name].size
+        r = np.broadcast_to(rates[name], params[name].shape).ravel()
+        np.testing.assert_allclose(shares[name], np.einsum("iap,jap,p->ij", J, J, r) / 3, rtol=1e-11, atol=1e-11)
+    part = EmpiricalKernel(f, params, rates=rates, subset=lambda p: (p["S"], p["scale"]))
+    np.testing.assert_allclose(part.ntk(x), shares["S"] + shares["scale"], rtol=1e-12, atol=1e-12)
+    assert part.layers(x)["tied"] is None
+
+
+@pytest.mark.parametrize("outputs", ["full", *(pytest.param(o, marks=pytest.mark.slow) for o in ("trace", "pseudo"))])
+def test_products_with_vectors_are_those_of_the_matrix(outputs, x64):
+    f, params, x = CASES["mlp"]
+    rates = {"W1": 2.0, "b1": 0.5, "W2": normal(5, 2) ** 2}
+    kernel = EmpiricalKernel(f, params, outputs=outputs, rates=rates)
+    matrix = np.asarray(kernel.ntk(x))
+    matrix = matrix.swapaxes(1, 2).reshape(10, 10) if outputs == "full" else matrix
+    vectors = RNG.standard_normal((len(matrix), 3))
+    operator = kernel.operator(x).checked()
+    np.testing.assert_allclose(operator.product(vectors), matrix @ vectors, rtol=1e-11, atol=1e-11)
+
+
+def test_gram_and_trajectory_take_the_kernel_of_a_finite_network(x64):
+    f, params, x = CASES["mlp"]
+    kernel = EmpiricalKernel(f, params)
+    theta = wf.gram(kernel, x, tile=2)
+    np.testing.assert_allclose(theta, kernel.ntk(x), rtol=1e-12, atol=1e-12)
+    y, rule = RNG.standard_normal((5, 1)), wf.GradientFlow()
+    by_products = wf.Trajectory(kernel.operator(x), y, rule).train(1.0, np.zeros((5, 1)))
+    np.testing.assert_allclose(by_products, wf.Trajectory(theta, y, rule).train(1.0, np.zeros((5, 1))), rtol=1e-6)
+
+
+def test_products_of_outputs_are_the_empirical_nngp_kernel(x64):
+    f, params, x = CASES["mlp"]
+    y = np.asarray(f(params, x))
+    np.testing.assert_allclose(EmpiricalKernel(f, params).nngp(x), y @ y.T / 2, rtol=1e-12)
+    both = EmpiricalKernel(f, params, outputs="full")(x, x[:2])
+    np.testing.assert_allclose(both.nngp, np.einsum("ia,jb->ijab", y, y[:2]), rtol=1e-12)
+
+
+def test_float64_parameters_keep_their_digits_without_the_flag():
+    f, params, x = CASES["mlp"]
+    params, x = jax.tree.map(np.asarray, (params, x))
+    theta = EmpiricalKernel(f, params).ntk(x)
+    assert isinstance(theta, np.ndarray)
+    with jax.enable_x64(True):
+        expected = full_kernel(f, jax.tree.map(jnp.asarray, params), jnp.asarray(x), jnp.asarray(x))
+    np.testing.assert_allclose(theta, np.einsum("ijaa->ij", expected) / 2, rtol=1e-12)
+
+
+def test_trace_tends_to_the_infinite_kernel():
+    net = nn.Serial(nn.Dense(2048, 1.3, 0.2), nn.Erf(), nn.Dense(8))
+    x = jnp.asarray(RNG.standard_normal((4, 3)), jnp.float32)
+    draws = [EmpiricalKernel(net.apply, net.init(jax.random.key(s), x)).ntk(x) for s in range(8)]
+    error = np.std(draws, axis=0, ddof=1) / 8**0.5
+    assert np.all(np.abs(np.mean(draws, axis=0) - wf.Kernel(net).ntk(x)) < 5 * error + 1e-3)
+
+
+def test_wrong_input_is_refused_before_any_work():
+    f, params = (lambda p, x: x @ p), jnp.ones((3, 2))
+    with pytest.raises(ValueError, match="rates: wanted a tree like the parameters"):
+        EmpiricalKernel(f, {"W": params}, rates=[1.0])
+    with pytest.raises(ValueError, match="x1 and x2: inputs must have one shape"):
+        EmpiricalKernel(f, params).ntk(jnp.ones((2, 3)), jnp.ones((2, 4)))
+    with pytest.raises(ValueError, match="wanted arrays of real or complex numbers"):
+        EmpiricalKernel(lambda p, x: (x @ p).sum(), params).ntk(jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"no method fits into 100 B .* give more memory"):
+        EmpiricalKernel(f, params, memory=100).ntk(jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"gram: .* all pairs of outputs"):
+        wf.gram(EmpiricalKernel(f, params, outputs="full"), np.ones((4, 3), np.float32))
