@@ -129,6 +129,7 @@ def check_slopes(slopes):
     assert (slopes[2:] < -1.6).all(), slopes
 
 
+@pytest.mark.slow
 def test_errors_against_real_training_fall_as_the_orders_say(x64):
     narrow, wide = errors(64, range(16)), errors(4096, range(16))
     check_slopes((wide - narrow) / np.log(64))
