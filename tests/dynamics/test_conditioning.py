@@ -140,3 +140,9 @@ def test_trajectories_follow_the_plan():
     A, y = spectra.matrix(spectra.SPECTRA["offset"]), np.ones(D)
     assert hasattr(Trajectory(A, y, GradientFlow()).filter, "spectrum")
     assert hasattr(Trajectory(MatrixOperator(A), y, GradientFlow()).filter, "effort")
+
+
+def test_no_points_are_called_equal_where_a_matrix_is_negative():
+    theta = np.diag([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"smallest eigenvalue is -3.000e\+00(?!.*cannot tell apart)"):
+        Trajectory(-theta, np.ones(3), GradientFlow())

@@ -22,7 +22,7 @@ def kernel_duplicates(matrix: np.ndarray, rows: int = 512) -> Groups:
     for start in range(0, len(matrix), rows):
         panel = np.asarray(matrix[start : start + rows], dtype=np.float64)
         total = diagonal[start : start + rows, None] + diagonal
-        for i, j in zip(*np.nonzero(total - 2 * panel <= close * total), strict=True):
+        for i, j in zip(*np.nonzero(np.abs(total - 2 * panel) <= close * np.abs(total)), strict=True):
             first[start + i] = min(first[start + i], first[j])
     return _grouped(first.tolist())
 
