@@ -8,6 +8,7 @@ import jax
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
+from .scan_parts import scan_parts
 from .series import (
     Series,
     antiderivative,
@@ -144,7 +145,7 @@ def _checkpoint(equation: JaxprEqn, inputs: list[Series], order: int) -> list[Se
 
 def _scan(equation: JaxprEqn, inputs: list[Series], order: int) -> list[Series]:
     params, closed = equation.params, equation.params["jaxpr"]
-    before, after = params["num_consts"], params["num_consts"] + params["num_carry"]
+    before, after = scan_parts(equation)
     consts, start, rows = inputs[:before], _filled(inputs[before:after], order), inputs[after:]
 
     def body(carry: list[Series], row: list[Series]) -> tuple[list[Series], list[Series]]:

@@ -18,6 +18,7 @@ from jax.extend import core
 from jax.extend.core import primitives
 
 from .patches import patches
+from .scan_parts import scan_parts
 
 Path = tuple[int, ...]  # positions of equations, outermost first
 Axis = Literal["shared", "stacked"]  # a scan whose steps share the weight, or have one each
@@ -122,7 +123,7 @@ class _Search:
             self._lose(mine.values(), f"used in {eqn.primitive.name}")
 
     def _scan(self, eqn: Any, mine: dict[int, Held], path: Path) -> None:
-        constants, carried = eqn.params["num_consts"], eqn.params["num_consts"] + eqn.params["num_carry"]
+        constants, carried = scan_parts(eqn)
         body, inside = eqn.params["jaxpr"].jaxpr, {}
         for i, (leaf, scans) in mine.items():
             kind: Axis = "shared" if i < constants else "stacked"
@@ -230,7 +231,7 @@ class _Run:
         return call(operands, taps)
 
     def _scan(self, eqn: Any, operands: list, taps: dict, scales: dict, path: Path) -> tuple[list, dict]:
-        constants, carried = eqn.params["num_consts"], eqn.params["num_consts"] + eqn.params["num_carry"]
+        constants, carried = scan_parts(eqn)
         body = eqn.params["jaxpr"]
         known = self._inner_scales(eqn, body.jaxpr, scales)
 
