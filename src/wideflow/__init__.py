@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what __getattr__ finds, for type checkers and editors
+    from . import beyond as beyond
     from . import compare as compare
     from . import datasets as datasets
     from . import duals as duals
@@ -50,6 +51,7 @@ __all__ = [
     "LossTrajectory",
     "Nesterov",
     "Trajectory",
+    "beyond",
     "datasets",
     "diagnose",
     "duals",
@@ -65,7 +67,7 @@ __all__ = [
     "reparameterize",
     "taylor",
 ]
-_PARTS = ("compare", "datasets", "duals", "dynamics", "finite", "kernels", "nn", "report")
+_PARTS = ("beyond", "compare", "datasets", "duals", "dynamics", "finite", "kernels", "nn", "report")
 _PART_OF = {
     "EmpiricalKernel": "finite",
     "Ensemble": "dynamics",
