@@ -1,6 +1,8 @@
 """Figures and self-contained HTML pages, made from a plain dictionary of results and nothing else."""
 
 from .compare import write_report as write_report
+from .diagnosis import write_diagnosis as write_diagnosis
+from .lecture import write_lecture as write_lecture
 from .phase import phase_figure as phase_figure
 from .store import read_json as read_json
 from .store import write_json as write_json

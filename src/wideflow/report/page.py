@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from .formula import formula
 from .summary import verdict_word
 
 
@@ -16,6 +17,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     )
     environment.filters["shown"] = shown
     environment.filters["verdict_word"] = verdict_word
+    environment.filters["formula"] = formula
     return environment.get_template(template).render(context)
 
 

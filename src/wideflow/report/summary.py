@@ -44,3 +44,15 @@ def _judgement(verdicts: Sequence[Mapping[str, Any]]) -> str:
         return f"disagree with the infinite-width theory in {len(failed)} of {run} checks{rest}: {names}."
     checks = "the one check passes" if run == 1 else f"all {run} checks pass"
     return f"agree with the infinite-width theory: {checks}{rest}."
+
+
+def lecture_sentence(results: Mapping[str, Any]) -> str:
+    """How many statements of the lecture hold."""
+    verdicts = [claim["passed"] for claim in results["claims"]]
+    run = [passed for passed in verdicts if passed is not None]
+    if not run:
+        return "No statement was tested."
+    failed = [claim["title"] for claim in results["claims"] if claim["passed"] is False]
+    held = f"{len(run) - len(failed)} of {len(run)} statements hold"
+    rest = f"; {len(verdicts) - len(run)} could not be tested here" if len(run) < len(verdicts) else ""
+    return f"{held}{rest}." + (f" Those that fail: {', '.join(failed)}." if failed else "")

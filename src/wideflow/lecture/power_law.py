@@ -1,0 +1,79 @@
+"""Quantities that should follow a power of the width, with intervals over seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..beyond.slope import Statistic, fit_slope, root_mean_square
+from .claim import Outcome
+from .plot import Curve, Panel, Plot
+
+
+def mean(samples: np.ndarray) -> np.ndarray:
+    """The mean over seeds, for quantities of one sign."""
+    return samples.mean(axis=-1)
+
+
+def absolute_mean(samples: np.ndarray) -> np.ndarray:
+    """The size of the mean over seeds."""
+    return np.abs(samples.mean(axis=-1))
+
+
+def deviation(samples: np.ndarray) -> np.ndarray:
+    """The standard deviation over seeds."""
+    return samples.std(axis=-1, ddof=1)
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """What is expected of one quantity: N^exponent, up to `tolerance` for widths that are not yet large.
+
+    `not_exponent`: the competing exponent, which must be excluded. `statistic`: of the seeds at each width.
+    """
+
+    label: str
+    exponent: float
+    not_exponent: float | None = None
+    tolerance: float = 0.1
+    statistic: Statistic = root_mean_square
+
+    def holds(self, slope: Any) -> bool:
+        """Whether the interval, widened by the tolerance, holds the exponent and not the competing one."""
+        wide = slope.widened(self.tolerance)
+        return wide.contains(self.exponent) and not (self.not_exponent is not None and wide.contains(self.not_exponent))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Quantities measured at several widths. `samples`: by the law's label, `[n, S]` over widths and seeds."""
+
+    widths: Sequence[int]
+    samples: Mapping[str, np.ndarray]
+    what: str = "size"
+
+    def outcome(self, laws: Sequence[PowerLaw], caption: str, note: str = "") -> Outcome:
+        """The exponents with their intervals, and the figure with one guide a law."""
+        slopes = {law.label: fit_slope(self.widths, self.samples[law.label], law.statistic) for law in laws}
+        passed = all(law.holds(slopes[law.label]) for law in laws)
+        measured = "; ".join(f"{label}: N^{slope}" for label, slope in slopes.items())
+        curves = [curve for law in laws for curve in self._curves(law)]
+        panel = Panel(curves, "width N", self.what, log="xy")
+        alt = f"Against width on logarithmic axes: {measured}."
+        numbers = {"widths": list(self.widths)} | {
+            label: {"slope": slope.value, "low": slope.low, "high": slope.high} for label, slope in slopes.items()
+        }
+        return Outcome(passed, measured, numbers, (Plot("width", caption, alt, (panel,)),), note)
+
+    def _curves(self, law: PowerLaw) -> tuple[Curve, Curve]:
+        widths, samples = np.asarray(self.widths, float), self.samples[law.label]
+        value = law.statistic(samples)
+        draws = np.random.default_rng(0).integers(samples.shape[1], size=(200, *samples.shape))
+        spread = np.std([law.statistic(np.take_along_axis(samples, draw, axis=1)) for draw in draws], axis=0)
+        guide = value[0] * (widths / widths[0]) ** law.exponent
+        low = np.maximum(value - 2 * spread, value / 10)
+        return (
+            Curve(law.label, widths, value, low, value + 2 * spread),
+            Curve(f"∝ N^{law.exponent:g}", widths, guide, kind="guide"),
+        )
