@@ -25,6 +25,7 @@ ORDER = (
     "scale",
     "estimators",
     "compare",
+    "diagnostics",
     "lecture",
     "cli",
 )
@@ -112,12 +113,12 @@ def test_help_exits_with_zero_and_loads_no_jax():
     assert "jax" not in modules_after(help_page)
 
 
-@pytest.mark.parametrize("options", [["--help"], ["compare", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["--help"], ["compare", "--help"], ["diagnose", "--help"]], ids=" ".join)
 def test_command_is_installed_and_helps(options):
     command = Path(sys.executable).with_name("wideflow")
     done = subprocess.run([command, *options], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "compare" in done.stdout
+    assert (options[0] if len(options) > 1 else "compare") in done.stdout
 
 
 def test_every_part_has_a_place_in_the_order():

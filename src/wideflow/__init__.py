@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what __getattr__ finds, for type checkers and editors
     from . import dynamics as dynamics
     from . import finite as finite
     from . import kernels as kernels
+    from . import lecture as lecture
     from . import nn as nn
     from . import report as report
     from .dynamics import Ensemble as Ensemble
@@ -67,7 +68,7 @@ __all__ = [
     "reparameterize",
     "taylor",
 ]
-_PARTS = ("beyond", "compare", "datasets", "duals", "dynamics", "finite", "kernels", "nn", "report")
+_PARTS = ("beyond", "compare", "datasets", "duals", "dynamics", "finite", "kernels", "lecture", "nn", "report")
 _PART_OF = {
     "EmpiricalKernel": "finite",
     "Ensemble": "dynamics",

@@ -87,7 +87,7 @@ def test_folder_with_other_files_is_kept_and_they_are_named(tmp_path):
     out = tmp_path / "site"
     out.mkdir()
     (out / "index.html").write_text("mine")
-    with pytest.raises(SettingsError, match=r"not a comparison's \(index.html\).*site-2"):
+    with pytest.raises(SettingsError, match=r"not a run's \(index.html\).*site-2"):
         check_folder(out, Settings())
     assert contents(out) == {out / "index.html": b"mine"}
 

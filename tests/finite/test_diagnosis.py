@@ -1,6 +1,6 @@
 """The diagnosis of a network's training, against training and curvature computed in full by NumPy and autodiff."""
 
-from dataclasses import replace
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -9,17 +9,30 @@ import numpy as np
 import pytest
 
 import wideflow as wf
-from wideflow.dynamics import GradientDescent, GradientFlow, HeavyBall, SoftmaxCrossEntropy, SquareLoss
-from wideflow.finite import Diagnosis
+from wideflow.dynamics import GradientDescent, GradientFlow, HeavyBall, SoftmaxCrossEntropy
+from wideflow.finite import DeviationPath, Diagnosis, KernelMovement, TrainingData
 
 D, STEPS = 5, 30
 RNG = np.random.default_rng(4)
 X, Y = RNG.standard_normal((D, 2)), RNG.standard_normal((D, 1))
-LAZY = Diagnosis(GradientDescent(0.1), 10, 0.01, 0.02, 1.0, 0.03, 2.0, (1.0, 1.1), (1.0, 0.1), 0.1)
+X_TEST, Y_TEST = RNG.standard_normal((3, 2)), RNG.standard_normal((3, 1))
+
+
+def diagnosed(deviation=0.03, ntk_change=0.02, critical_rate=2.0, losses=(1.0, 0.1)):
+    """A diagnosis with these numbers."""
+    changes = np.array([0.0, ntk_change])
+    kernel = KernelMovement(np.arange(2), changes, changes**2, changes[1:], changes, changes + 1, np.ones((2, D)))
+    both = np.array([losses, losses]).T
+    path = DeviationPath(np.array([0, 10]), both, np.array([0.0, 1.0]), np.array([0.0, deviation]))
+    return Diagnosis(GradientDescent(0.1), path, critical_rate, (1.0, 1.1), 0.01, kernel)
 
 
 def network(params, x):
     return jnp.tanh(x @ params["in"]) @ params["out"] / params["out"].shape[0] ** 0.5
+
+
+def hidden(params, x):
+    return {"h": x @ params["in"], "z": jnp.tanh(x @ params["in"])}
 
 
 def start(width, dtype=jnp.float32):
@@ -31,25 +44,27 @@ def test_every_number_is_that_of_training_written_out(x64):
     """Heavy ball on the flat parameters: explicit Jacobians, dense Hessians, the linear model in closed steps."""
     width, rule = 6, HeavyBall(0.2, 0.5)
     params = start(width, jnp.float64)
-    got = wf.diagnose(network, params, X, Y, SquareLoss(), rule, STEPS)
+    got = wf.diagnose(network, params, (X, Y, X_TEST, Y_TEST), rule, steps=STEPS, hidden=hidden)
 
-    def outputs(theta):
+    def outputs(theta, x=X):
         A, B = theta[: 2 * width].reshape(2, width), theta[2 * width :].reshape(width, 1)
-        return (jnp.tanh(jnp.asarray(X) @ A) @ B)[:, 0] / width**0.5
+        return (jnp.tanh(jnp.asarray(x) @ A) @ B)[:, 0] / width**0.5
 
     jacobian = jax.jit(jax.jacobian(outputs))
     hessian = jax.jit(jax.hessian(lambda t: jnp.sum((outputs(t) - Y[:, 0]) ** 2) / (2 * D)))
     theta0 = np.concatenate([np.asarray(params["in"]).ravel(), np.asarray(params["out"]).ravel()])
     J0, f0 = np.asarray(jacobian(theta0)), np.asarray(outputs(theta0))
-    theta, moved, v, v_lin, seen = theta0, 0 * theta0, 0, 0, [(f0, f0)]
+    theta, moved, v, v_lin, seen, thetas = theta0, 0 * theta0, 0, 0, [(f0, f0)], [theta0]
     for _ in range(STEPS):
         f, f_lin = seen[-1]
         v = 0.5 * v + np.asarray(jacobian(theta)).T @ (f - Y[:, 0]) / D
         v_lin = 0.5 * v_lin + J0.T @ (f_lin - Y[:, 0]) / D
         theta, moved = theta - 0.2 * v, moved - 0.2 * v_lin
         seen.append((np.asarray(outputs(theta)), f0 + J0 @ moved))
-    steps = np.unique(np.round(np.geomspace(1, STEPS, 20)).astype(int))
-    path, linear = (np.stack([seen[s][i] for s in (0, *steps)]) for i in (0, 1))
+        thetas.append(theta)
+    kernel_steps = [0, 8, 15, 22, 30]  # quarters of the way, half to even
+    steps = sorted({0, *kernel_steps, *np.round(np.geomspace(1, STEPS, 20)).astype(int).tolist()})
+    path, linear = (np.stack([seen[s][i] for s in steps]) for i in (0, 1))
     rms = lambda a: np.sqrt((a**2).mean(axis=1)).max()  # noqa: E731
     change = rms(path - f0)
     ntk0, ntk = (J @ J.T for J in (J0, np.asarray(jacobian(theta))))
@@ -64,10 +79,53 @@ def test_every_number_is_that_of_training_written_out(x64):
     np.testing.assert_allclose([*got.losses, got.linear_loss], losses, rtol=1e-9)
     assert got.max_sharpness == pytest.approx(2 * 1.5 / 0.2)
     assert got.ntk_change > 0.1  # far enough from linear for the comparison to mean something
+    np.testing.assert_array_equal(got.path.steps, steps)
+    np.testing.assert_allclose(got.path.losses[:, 1], ((linear - Y[:, 0]) ** 2).sum(axis=1) / (2 * D), rtol=1e-9)
+
+    # kernels on the way, before and after
+    kernels = [J @ J.T for J in (np.asarray(jacobian(thetas[s])) for s in kernel_steps)]
+    apart = lambda a, b: 1 - np.sum(a * b) / np.linalg.norm(a) / np.linalg.norm(b)  # noqa: E731
+    np.testing.assert_array_equal(got.ntk.steps, kernel_steps)
+    np.testing.assert_allclose(got.ntk.changes, [relative(k, ntk0) for k in kernels], rtol=1e-9)
+    np.testing.assert_allclose(got.ntk.distances, [apart(ntk0, k) for k in kernels], rtol=1e-7, atol=1e-14)
+    speeds = [apart(*pair) / step for pair, step in zip(pairwise(kernels), np.diff(kernel_steps), strict=True)]
+    np.testing.assert_allclose(got.ntk.velocities, speeds, rtol=1e-7)
+    aligned = [Y[:, 0] @ k @ Y[:, 0] / np.linalg.norm(k) / (Y**2).sum() for k in kernels]
+    np.testing.assert_allclose(got.ntk.alignments, aligned, rtol=1e-9)
+    np.testing.assert_allclose(got.ntk.ranks, [np.trace(k) ** 2 / np.sum(k**2) for k in kernels], rtol=1e-9)
+    np.testing.assert_allclose(got.ntk.eigenvalues[1, ::-1], np.linalg.eigvalsh(kernels[-1]), rtol=1e-8)
+
+    # hidden layers and their kernel
+    h0, h = (X @ t[: 2 * width].reshape(2, width) for t in (theta0, theta))
+    z0, z = np.tanh(h0), np.tanh(h)
+    assert list(got.hidden.changes) == ["h", "z"]
+    np.testing.assert_allclose(list(got.hidden.changes.values()), [relative(h, h0), relative(z, z0)], rtol=1e-9)
+    np.testing.assert_allclose(got.hidden.features.change, relative(z @ z.T, z0 @ z0.T), rtol=1e-9)
+
+    # held-out points: ridge regression with each kernel, and the trained network itself
+    at_test = jax.jit(jax.jacobian(lambda t: outputs(t, X_TEST)))
+    for t, k, scored, ridge in (
+        (theta0, kernels[0], got.after_kernel.before, got.after_kernel.ridges[0]),
+        (theta, kernels[-1], got.after_kernel.after, got.after_kernel.ridges[1]),
+    ):
+        cross = np.asarray(at_test(t)) @ np.asarray(jacobian(t)).T
+        predicted = cross @ np.linalg.solve(k + ridge * np.eye(D), Y[:, 0])
+        np.testing.assert_allclose(scored.error, np.mean((predicted - Y_TEST[:, 0]) ** 2), rtol=1e-6)
+        assert scored.accuracy is None
+    error = np.mean((np.asarray(outputs(theta, X_TEST)) - Y_TEST[:, 0]) ** 2)
+    np.testing.assert_allclose(got.after_kernel.network.error, error, rtol=1e-9)
+    np.testing.assert_allclose(got.test_path.losses[-1, 0], error / 2, rtol=1e-9)
+
+    # the bend of the network along its gradient
+    r = f0 - Y[:, 0]
+    v = J0.T @ r
+    bend = jax.jacfwd(lambda s: jax.jacfwd(lambda s: outputs(theta0 + s * v))(s))(0.0)
+    kappa = np.linalg.norm(r) * np.linalg.norm(bend) / np.linalg.norm(J0 @ v) ** 2
+    np.testing.assert_allclose(got.lazy_index, kappa, rtol=1e-8)
 
 
 def test_a_wide_network_is_in_the_kernel_regime():
-    got = wf.diagnose(network, start(4096), X.astype(np.float32), Y, SquareLoss(), GradientDescent(0.5), STEPS)
+    got = wf.diagnose(network, start(4096), (X, Y), GradientDescent(0.5), steps=STEPS)
     assert got.regime == "kernel"
     assert not got.barely_trained
     assert 0 < got.ntk_change < 0.1
@@ -79,7 +137,8 @@ def test_a_narrow_network_above_the_critical_rate_is_not():
     params, x = start(8), X.astype(np.float32)
     critical = 2 * D / np.linalg.eigvalsh(np.asarray(wf.finite.empirical_ntk(network, params, x)))[-1]
     rule = GradientDescent(float(1.3 * critical))
-    got = wf.diagnose(network, params, x, Y, SquareLoss(), rule, STEPS)
+    got = wf.diagnose(network, params, (x, Y), rule, steps=STEPS)
+    assert wf.finite.critical_rate(network, params, (x, Y), rule) == got.critical_rate
     assert got.critical_rate == pytest.approx(critical, rel=1e-3)
     assert got.regime == "not kernel"
     assert "is not below the critical" in got.verdict
@@ -93,7 +152,7 @@ def test_a_module_of_equinox_is_its_own_parameters_and_classes_are_targets():
     module = eqx.nn.MLP(2, 2, 8, 1, key=jax.random.key(0))
     loss, rule, labels = SoftmaxCrossEntropy(), GradientDescent(0.1), np.array([0, 1, 1, 0, 1])
     f = lambda m, x: jax.vmap(m)(x)  # noqa: E731
-    got = wf.diagnose(f, module, X.astype(np.float32), labels, loss, rule, 3)
+    got = wf.diagnose(f, module, (X, labels, X_TEST, np.array([0, 0, 1])), rule, loss, steps=3)
     assert 0 < got.deviation < np.inf
     assert got.losses[1] < got.losses[0]
     log = np.asarray(jax.nn.log_softmax(f(module, jnp.asarray(X, jnp.float32))))
@@ -101,8 +160,9 @@ def test_a_module_of_equinox_is_its_own_parameters_and_classes_are_targets():
 
 
 def test_a_linear_network_deviates_by_rounding_alone(x64):
-    got = wf.diagnose(lambda w, x: x @ w, jnp.ones((2, 1)), X, Y, SquareLoss(), GradientDescent(0.1), 3)
+    got = wf.diagnose(lambda w, x: x @ w, jnp.ones((2, 1)), TrainingData(X, Y[:, 0]), GradientDescent(0.1), steps=3)
     assert got.deviation < 1e-12
+    assert got.lazy_index < 1e-12
     assert got.ntk_change == 0
     assert got.regime == "kernel"
 
@@ -110,8 +170,12 @@ def test_a_linear_network_deviates_by_rounding_alone(x64):
 def test_training_that_diverges_is_said_to():
     f = lambda w, x: (x @ w) ** 3  # noqa: E731
     x = X.astype(np.float32)
-    got = wf.diagnose(f, jnp.ones((2, 1)), x, Y, SquareLoss(), GradientDescent(1e3), 30)
+    got = wf.diagnose(f, jnp.ones((2, 1)), (x, Y, X_TEST, Y_TEST), GradientDescent(1e3), steps=30)
     assert got.regime == "diverged"
+    assert got.ntk_change == np.inf
+    assert got.ntk is None
+    assert got.after_kernel is None
+    assert "diverged" in str(got)
     assert got.verdict.startswith("training diverged; take a smaller learning rate")
 
 
@@ -127,7 +191,7 @@ def test_training_that_diverges_is_said_to():
     ],
 )
 def test_the_verdict_follows_its_thresholds(change, regime, words):
-    one = replace(LAZY, **change)
+    one = diagnosed(**change)
     assert one.regime == regime
     assert words in one.verdict
     assert words in str(one)
@@ -136,6 +200,55 @@ def test_the_verdict_follows_its_thresholds(change, regime, words):
 def test_rules_without_steps_and_wrong_steps_are_errors():
     params, x = start(8), X.astype(np.float32)
     with pytest.raises(TypeError, match="take GradientDescent at a small learning rate"):
-        wf.diagnose(network, params, x, Y, SquareLoss(), GradientFlow(), 3)
+        wf.diagnose(network, params, (x, Y), GradientFlow(), steps=3)
     with pytest.raises(ValueError, match="steps must be a whole number, at least 1, got 0"):
-        wf.diagnose(network, params, x, Y, SquareLoss(), GradientDescent(0.1), 0)
+        wf.diagnose(network, params, (x, Y), GradientDescent(0.1), steps=0)
+
+
+def test_data_in_no_known_form_and_targets_that_do_not_fit_are_errors():
+    params, x, rule = start(8), X.astype(np.float32), GradientDescent(0.1)
+    with pytest.raises(TypeError, match=r"wanted \(x, y\), .* got tuple of length 3"):
+        wf.diagnose(network, params, (x, Y, X_TEST), rule)
+    with pytest.raises(ValueError, match="x_test and y_test go together"):
+        wf.diagnose(network, params, (x, Y, X_TEST, None), rule)
+    with pytest.raises(ValueError, match=r"outputs for one input have shape \(1,\), the targets want \(2,\)"):
+        wf.diagnose(network, params, (x, np.ones((D, 2))), rule)
+
+
+def test_a_serial_network_shows_its_hidden_layers_and_a_task_its_classes():
+    net = wf.nn.Serial(wf.nn.Dense(3), wf.nn.Erf(), wf.nn.Dense(1))
+    task = wf.datasets.binary(wf.datasets.load("digits"), train=8, test=4)
+    params = net.init(jax.random.key(0), task.x_train)
+    got = wf.diagnose(net.apply, params, task, GradientDescent(0.5), steps=4)
+    x = jnp.asarray(task.x_train, jnp.float32)
+    seen, first = wf.finite.Preactivations(net)(params, x), net.layers[0].apply(params[0], x)
+    assert list(got.hidden.changes) == list(seen) == ["0 Dense", "features"]
+    np.testing.assert_array_equal(seen["0 Dense"], first)
+    np.testing.assert_array_equal(net.layers[2].apply(params[2], seen["features"]), net.apply(params, x))
+    assert got.after_kernel.network.accuracy in (0, 0.25, 0.5, 0.75, 1)
+    assert "held out" in str(got)
+
+
+def rich_start(width):
+    drawn = np.random.default_rng(1)
+    return {n: jnp.asarray(drawn.standard_normal(s), jnp.float32) for n, s in (("in", (6, width)), ("out", (width, 1)))}
+
+
+def test_a_network_in_mean_field_scaling_is_not_lazy_and_its_kernel_learns():
+    """Outputs of order 1/width, rates of order width: hidden units move by order one at every width."""
+    width = 256
+    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(48, 6)).astype(np.float32)
+    y = x[:, 0] * x[:, 1]
+
+    def mean_field(params, x):
+        return network(params, x) / width**0.5
+
+    critical = wf.finite.critical_rate(mean_field, rich_start(width), (x[:32], y[:32]), GradientDescent())
+    data = (x[:32], y[:32], x[32:], y[32:])
+    got = wf.diagnose(mean_field, rich_start(width), data, GradientDescent(0.8 * critical), steps=2000)
+    assert got.regime == "not kernel"
+    assert got.lazy_index > 0.3
+    before, after = got.ntk.alignment
+    assert after > 1.5 * before
+    assert got.after_kernel.after.accuracy > got.after_kernel.before.accuracy
+    assert min(got.after_kernel.network.accuracy, got.after_kernel.after.accuracy) >= 0.9

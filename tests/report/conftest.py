@@ -190,3 +190,40 @@ def verdicts():
             "numbers": {},
         },
     ]
+
+
+@pytest.fixture(scope="session")
+def diagnosis_results():
+    """What `wideflow diagnose` hands to its page, made with NumPy alone."""
+    decay = np.exp(-STEPS / 64)
+    path = {"steps": STEPS, "losses": np.stack([decay, decay**1.1], axis=1), "changes": 1 - decay}
+    path["deviations"] = 0.05 * (1 - decay)
+    kernel = {"steps": STEPS[::2], "changes": 0.1 * (1 - decay[::2]), "distances": 0.01 * (1 - decay[::2])}
+    kernel |= {"velocities": [1e-4, 1e-5, 1e-6], "alignments": np.linspace(0.3, 0.4, 4), "ranks": [5.0, 4.5, 4.2, 4.1]}
+    kernel["eigenvalues"] = np.stack([np.arange(1, 17.0) ** -2.0, 1.1 * np.arange(1, 17.0) ** -2.0])
+    scores = {name: {"error": 0.1, "accuracy": 0.9} for name in ("network", "linearization", "before", "after")}
+    diagnosis = {"regime": "kernel", "verdict": "in the kernel regime: x", "lr": 0.5, "critical_lr": 1.0, "steps": 1024}
+    diagnosis |= {"losses": [1.0, 0.1], "linear_loss": 0.1, "parameter_change": 0.01, "output_change": 1.0}
+    diagnosis |= {"deviation": 0.05, "sharpness": [1.0, 1.1], "max_sharpness": 4.0, "lazy_index": 0.02, "ntk": kernel}
+    diagnosis |= {"path": path, "test_path": path, "hidden": {"0 Dense": 0.1}, "features": kernel}
+    diagnosis["after_kernel"] = scores | {"ridges": [1e-3, 1e-3]}
+    widths = {"widths": [64, 128, 256, 512], "deviations": [0.08, 0.04, 0.02, 0.01], "wanted": 0.001, "fraction": 0.5}
+    widths |= {"exponent": 1.0, "usable": True, "width": 5120.0, "width_range": [4000.0, 6500.0], "verdict": "found"}
+    verdict = {
+        "id": "ntk",
+        "title": "The NTK stood still",
+        "passed": True,
+        "measured": "0.1",
+        "expected": "at most 0.1",
+    }
+    return {
+        "title": "Is this network in the kernel regime?",
+        "status": "complete",
+        "command": "wideflow diagnose",
+        "settings": {"loss": "square", "width": 512},
+        "data": {"name": "digits", "description": "0 (-1) or 1 (+1)", "notes": []},
+        "network": {"name": "model.py:make", "width": 512, "parameters": 1000},
+        "verdicts": [verdict | {"compared_with": "the NTK before training", "detail": ""}],
+        "diagnosis": diagnosis,
+        "widths": widths,
+    }

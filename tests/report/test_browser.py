@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wideflow.report import write_report
+from wideflow.report import write_diagnosis, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -170,3 +170,13 @@ def test_links_lead_to_files_beside_the_page(opened, report):
     files = {link for link in links if not link.startswith("#")} - {"results.json"}  # written by the caller
     assert files
     assert all(Path(report.parent / link).is_file() for link in files)
+
+
+def test_page_of_a_diagnosis_opens_silently_and_fits_any_window(driver, diagnosis_results, tmp_path):
+    driver.get(write_diagnosis(diagnosis_results, tmp_path).as_uri())
+    assert driver.get_log("browser") == []
+    assert [width > 0 for _, width in driver.execute_script(WIDTHS)] == [True] * 5
+    for width in (320, 360, 1400):
+        _resize(driver, width)
+        assert driver.execute_script(SIZE) == [width, width]
+        assert driver.execute_script(CLIPPED) == []

@@ -73,6 +73,21 @@ def fit_slope(
     return Slope(float(value), float(low), float(high), confidence)
 
 
+def fit_paired_slope(x: Any, samples: Any, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Slope:
+    """`fit_slope` of the geometric mean where a column of `samples [n, S]` is one network at every x.
+
+    Seeds are resampled with all their x together: what is large for one seed is so at every x and leaves its slope.
+    The value is the mean of the slopes of single seeds. For a scale, a time or a learning rate that is changed in one
+    network; networks of different widths are different draws. Errors: as `fit_slope`.
+    """
+    x, samples = np.asarray(x, np.float64), np.asarray(samples, np.float64)
+    _check(x, samples)
+    slopes = _slope(x, samples.T)  # [S]
+    draws = np.random.default_rng(seed).integers(len(slopes), size=(resamples, len(slopes)))
+    low, high = np.quantile(slopes[draws].mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Slope(float(slopes.mean()), float(low), float(high), confidence)
+
+
 def _slope(x: Float[np.ndarray, " n"], values: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError("fit_slope: the statistic must be positive and finite at every x, to have a logarithm")

@@ -34,7 +34,7 @@ def run(request: Request) -> int:
     _announce(request)
     check_installed()
     if check_folder(request.out, request.settings):
-        _tell(f"{request.out} holds the results of these settings; they will be replaced.")
+        tell(f"{request.out} holds the results of these settings; they will be replaced.")
     from ..compare.run import Comparison  # JAX: about a second
     from .progress import followed
 
@@ -45,13 +45,14 @@ def run(request: Request) -> int:
 
 def _announce(request: Request) -> None:
     s = request.settings
-    _tell(
+    tell(
         f"wideflow {__version__}: {s.networks} networks on {s.data}, {s.steps} steps; hidden layers: {s.depth} of "
         f"{s.width} {s.activation} units. Results go to {request.out}"
     )
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """One plain message on standard error."""
     console = Console(stderr=True)
     console.print(message, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
@@ -60,11 +61,11 @@ def _finish(request: Request, results: Mapping[str, Any]) -> int:
     """Write the numbers first, then the page; print the verdicts and where the page is."""
     from ..report import write_json, write_report
 
-    with _undisturbed():
+    with undisturbed():
         write_json(results, request.out / RESULTS)
         (request.out / PAGE).unlink(missing_ok=True)  # of the run that was replaced
     try:
-        _tell("writing the page")
+        tell("writing the page")
         page = write_report(results, request.out)
     except KeyboardInterrupt:
         say(f"Stopped by Ctrl-C while the page was written. Every number is in {request.out / RESULTS}")
@@ -88,7 +89,7 @@ def _show(results: Mapping[str, Any], page: Path) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Ignore Ctrl-C for the fraction of a second that writing the numbers takes."""
     if threading.current_thread() is not threading.main_thread():
         yield

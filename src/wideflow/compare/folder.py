@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from .settings import Settings, SettingsError
+from .settings import SettingsError
 
 RESULTS = "results.json"
 PAGE = "index.html"
 _SHOWN = 3  # how many differing settings a message spells out
 
 
-def default_folder(data: str) -> Path:
+def default_folder(data: str, command: str = "compare") -> Path:
     """Where a comparison on a data set's name or file goes when nobody says: `runs/compare-<data>`."""
     path = Path(data)
     stem = path.stem if path.suffix.lower() in (".npz", ".csv") else data
-    return Path("runs") / f"compare-{re.sub(r'[^A-Za-z0-9_.+-]+', '-', stem).strip('-.') or 'data'}"
+    return Path("runs") / f"{command}-{re.sub(r'[^A-Za-z0-9_.+-]+', '-', stem).strip('-.') or 'data'}"
 
 
-def check_folder(out: Path, settings: Settings) -> bool:
+def check_folder(out: Path, settings: Any) -> bool:
     """Whether the folder holds results of these very settings and this version, which the run then replaces.
+
+    `settings`: those of a comparison, or any other dataclass whose fields are options.
 
     Raises SettingsError, and touches nothing, for a folder with anything else in it (the message proposes a free name)
     and for one that cannot be written to.
@@ -49,7 +51,7 @@ def free_name(out: Path) -> Path:
     return candidate
 
 
-def _check_contents(out: Path, settings: Settings) -> bool:
+def _check_contents(out: Path, settings: Any) -> bool:
     if not out.exists():
         return False
     if not out.is_dir():
@@ -58,7 +60,7 @@ def _check_contents(out: Path, settings: Settings) -> bool:
     if not there:
         return False
     if RESULTS not in there:
-        raise _occupied(out, f"holds files that are not a comparison's ({_listed(there)})")
+        raise _occupied(out, f"holds files that are not a run's ({_listed(there)})")
     difference = _difference(_read(out / RESULTS), settings)
     if difference:
         raise _occupied(out, f"holds another run's results ({difference})")
@@ -77,7 +79,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     return results if isinstance(results, dict) else {}
 
 
-def _difference(results: Mapping[str, Any], settings: Settings) -> str:
+def _difference(results: Mapping[str, Any], settings: Any) -> str:
     """What tells the run in the folder from this one; empty where they are the same."""
     theirs, ours = results.get("requested"), json.loads(json.dumps(asdict(settings)))
     versions = results.get("versions")

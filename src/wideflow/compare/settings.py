@@ -54,8 +54,8 @@ class Settings:
     force: bool = False
 
     def __post_init__(self):
-        _check_known("--activation", self.activation, ACTIVATIONS)
-        _check_known("--target", self.target, TARGETS)
+        check_known("--activation", self.activation, ACTIVATIONS)
+        check_known("--target", self.target, TARGETS)
         if self.target == "regression" and self.classes is not None:
             raise SettingsError("--classes: a regression target has none; leave it out, or use --target classes")
         for name, least in _LEAST.items():
@@ -85,7 +85,8 @@ _LEAST = {
 }
 
 
-def _check_known(option: str, value: str, known: Iterable[str]) -> None:
+def check_known(option: str, value: str, known: Iterable[str]) -> None:
+    """SettingsError for a value that is none of the known ones, with the nearest."""
     names = list(known)
     if value not in names:
         import difflib  # only for the message: 20 ms

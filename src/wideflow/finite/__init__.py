@@ -1,9 +1,14 @@
 """Finite networks: training them, and what their kernels are."""
 
+from .after_kernel import AfterKernel as AfterKernel
+from .after_kernel import kernel_regression as kernel_regression
 from .curvature import Curvature as Curvature
 from .curvature import max_sharpness as max_sharpness
+from .deviation_path import DeviationPath as DeviationPath
+from .diagnose import critical_rate as critical_rate
+from .diagnose import diagnose as diagnose
+from .diagnose import measure_deviation as measure_deviation
 from .diagnosis import Diagnosis as Diagnosis
-from .diagnosis import diagnose as diagnose
 from .displacement import displacement as displacement
 from .empirical import empirical_ntk as empirical_ntk
 from .empirical import network_ntk as network_ntk
@@ -12,15 +17,32 @@ from .empirical_plan import EmpiricalPlan as EmpiricalPlan
 from .ensemble import EnsembleTraining as EnsembleTraining
 from .ensemble import Snapshots as Snapshots
 from .ensemble import draw_networks as draw_networks
+from .equinox_model import from_equinox as from_equinox
 from .first_correction import FirstCorrection as FirstCorrection
+from .function_model import from_function as from_function
+from .haiku_model import from_haiku as from_haiku
+from .hidden import HiddenMovement as HiddenMovement
+from .hidden import Preactivations as Preactivations
 from .hierarchy import hierarchy as hierarchy
 from .kernel_comparison import effective_rank as effective_rank
 from .kernel_comparison import kernel_alignment as kernel_alignment
 from .kernel_comparison import kernel_distance as kernel_distance
 from .kernel_comparison import kernel_velocity as kernel_velocity
 from .kernel_comparison import target_alignment as target_alignment
+from .kernel_estimate import KernelEstimate as KernelEstimate
+from .kernel_movement import KernelMovement as KernelMovement
+from .lazy_index import lazy_index as lazy_index
 from .linearize import linearize as linearize
+from .linen_model import from_linen as from_linen
+from .member_path import Evaluation as Evaluation
+from .member_path import MemberPath as MemberPath
+from .member_path import PairedPaths as PairedPaths
+from .members import training_members as training_members
+from .model import Model as Model
+from .monte_carlo import MonteCarloKernel as MonteCarloKernel
 from .network_flow import NetworkFlow as NetworkFlow
+from .nnx_model import from_nnx as from_nnx
+from .paired_training import PairedTraining as PairedTraining
 from .relative_change import relative_change as relative_change
 from .relative_change import relative_changes as relative_changes
 from .taylor import taylor as taylor
@@ -28,6 +50,7 @@ from .top_eigenvalues import TopEigenvalues as TopEigenvalues
 from .top_eigenvalues import top_eigenvalues as top_eigenvalues
 from .training import NetworkTraining as NetworkTraining
 from .training import TrainedNetwork as TrainedNetwork
+from .training_data import TrainingData as TrainingData
 from .truncated_hierarchy import TruncatedHierarchy as TruncatedHierarchy
 from .width_extrapolation import WidthExtrapolation as WidthExtrapolation
 from .width_extrapolation import extrapolate_width as extrapolate_width

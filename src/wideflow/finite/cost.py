@@ -29,14 +29,24 @@ def _operations(eqn: Any) -> float:
     return float(written)
 
 
-def activation_bytes(jaxpr: core.Jaxpr) -> float:
-    """Bytes of everything that one evaluation writes: a bound on what its backward pass keeps."""
+def convolution_operations(jaxpr: core.Jaxpr) -> float:
+    """The part of `operations` that convolutions are."""
     total = 0.0
     for eqn in jaxpr.eqns:
         inner = list(core.jaxprs_in_params(eqn.params))
-        if inner:
-            total += eqn.params.get("length", 1) * sum(map(activation_bytes, inner))
-        else:
-            avals: list[Any] = [v.aval for v in eqn.outvars]
-            total += sum(math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 4) for aval in avals)
+        total += eqn.params.get("length", 1) * sum(map(convolution_operations, inner))
+        total += _operations(eqn) if eqn.primitive is primitives.conv_general_dilated_p else 0.0
     return total
+
+
+def activation_bytes(jaxpr: core.Jaxpr) -> tuple[float, float]:
+    """Bytes of everything that one evaluation writes, a bound on what its backward pass keeps; and of the largest."""
+    total = widest = 0.0
+    for eqn in jaxpr.eqns:
+        inner = [activation_bytes(some) for some in core.jaxprs_in_params(eqn.params)]
+        total += eqn.params.get("length", 1) * sum(some for some, _ in inner)
+        avals: list[Any] = [v.aval for v in eqn.outvars]
+        written = [math.prod(aval.shape) * getattr(aval.dtype, "itemsize", 4) for aval in avals]
+        total += 0.0 if inner else sum(written)
+        widest = max(widest, *written, *(some for _, some in inner), 0.0)
+    return total, widest

@@ -188,8 +188,8 @@ def _view(kernel: EmpiricalKernel, x: Any) -> RealView:
     return view
 
 
-def _work(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Work:
-    question = Question(kernel.outputs, kernel.method, kernel.memory, kernel._rates())
+def _work(kernel: EmpiricalKernel, x1: Any, x2: Any, apart: bool = False) -> Work:
+    question = Question(kernel.outputs, kernel.method, kernel.memory, kernel._rates(), apart)
     return Work(_view(kernel, x1), question, _rows(x1), None if x2 is None else _rows(x2))
 
 
@@ -215,7 +215,7 @@ def _diag(kernel: EmpiricalKernel, x: Any, _: None) -> Kernels:
 
 
 def _layers(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:
-    work = _work(kernel, x1, x2)
+    work = _work(kernel, x1, x2, apart=True)
     shares, shape = work.kernels(x1, x2), (work.task.n1, work.task.n2)
     leaves, treedef = jax.tree.flatten(kernel.params)
     trained = set(work.view.origin)

@@ -11,6 +11,10 @@ from .sites import Path, Site
 Method = Literal["auto", "jacobian", "structured", "products"]
 METHODS = ("jacobian", "structured", "products")
 _LEAST_ROWS = 8  # of a block, where parameters can be split instead: fewer make inner products memory-bound
+# Measured by benchmarks/empirical.py, in operations of a matrix product:
+_WRITTEN = 25.0  # what a number costs that is written and read again
+_GROUPED = 7.0  # what an operation costs of a convolution's gradients of each input alone, by automatic differentiation
+_COLUMN = 3.0  # what an operation costs of columns, which are computed one input after the other
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,24 @@ class Part:
 
     def operations(self, n1: int, n2: int, rows: int, sets: OutputSets) -> float:
         """Operations of the inner products between n1 and n2 inputs, and of forming the gradients of `rows` inputs."""
+        pairs, written = float(n1 * n2), _WRITTEN * rows * sets.gradients * self.entries
         if self.site is None or self.way == "jacobian":
-            return 2.0 * n1 * n2 * sets.products * self.entries
+            return written + 2 * pairs * sets.products * self.entries
         g, m, c, k = self.site.sizes
         if self.way == "factors":
-            return 2.0 * n1 * n2 * g * m**2 * (c + sets.products * (k + 1))
+            kept = 1 + (sets.products if sets.kind == "full" else sets.sizes[0])
+            return pairs * g * m**2 * (2 * c + 2 * sets.products * k + _WRITTEN * kept)
         forming = 2.0 * rows * sets.gradients * m * self.entries
-        return forming + 2.0 * n1 * n2 * sets.products * self.entries
+        return forming + written + 2 * pairs * sets.products * self.entries
 
 
 @dataclass(frozen=True)
 class Task:
-    """Sizes that costs follow from: inputs, outputs, and one evaluation of the function."""
+    """Sizes that costs follow from: inputs, outputs, and one evaluation of the function.
+
+    `activations`, `widest`: bytes of all arrays that an evaluation writes, and of the largest one. A backward pass
+    keeps the first, and holds two cotangents like the second for each gradient.
+    """
 
     n1: int
     n2: int
@@ -66,7 +76,9 @@ class Task:
     sets: OutputSets
     complex: bool
     operations: float
+    convolutions: float
     activations: float
+    widest: float
     itemsize: int
     memory: int
 
@@ -144,7 +156,7 @@ def plan_of(task: Task, ways: Mapping[str, Sequence[Part]], method: Method) -> E
 def _products(task: Task, parts: Sequence[Part]) -> tuple[tuple, int, float, float]:
     """Columns of the kernel one by one: every gradient of x2, times the Jacobian of a block of x1."""
     q, entries = task.sets.gradients, sum(part.entries for part in parts)
-    operations = task.operations * (task.n2 * (1 + 2 * q) + 2 * task.n1 * task.n2 * q)
+    operations = _COLUMN * task.operations * (task.n2 * (1 + 2 * q) + 2 * task.n1 * task.n2 * q)
     block = max(task.n1, 1)
     held = lambda b: 2 * q * entries * task.itemsize + b * (1 + q) * task.activations  # noqa: E731
     while block > 1 and held(block) > task.memory:
@@ -157,9 +169,11 @@ def _held(task: Task, parts: Sequence[Part]) -> tuple[tuple, int, float, float]:
     passes, block = _packed(task, parts), max(task.n1, task.n2)
     while block > 1 and _bytes(task, passes, block) > task.memory:
         block = -(-block // 2)
-    backward = 2 if all(part.site is None for part in parts) else 1
-    operations = task.rows * len(passes) * task.operations * (1 + backward * task.sets.gradients)
-    half = 0.5 if task.symmetric and block < task.n1 else 1.0
+    operations = task.rows * len(passes) * task.operations * (1 + task.sets.gradients)
+    if all(part.site is None for part in parts):
+        weights = task.operations + (_GROUPED - 1) * task.convolutions  # each pass takes the gradients of its own
+        operations += task.rows * task.sets.gradients * weights
+    half = 0.625 if task.symmetric and (block < task.n1 or task.sets.kind == "full") else 1.0
     operations += half * sum(part.operations(task.n1, task.n2, task.rows, task.sets) for part in parts)
     return passes, block, operations, _bytes(task, passes, block)
 
@@ -184,4 +198,4 @@ def _bytes(task: Task, passes: tuple[tuple[Part, ...], ...], block: int) -> floa
     held = max(sum(part.held(q) for part in some) for some in passes)
     transient = max((part.transient(block, task.sets) for some in passes for part in some), default=0)
     numbers = sides * held + transient + block**2 * task.sets.products
-    return numbers * task.itemsize * (2 if task.complex else 1) + sides * task.activations
+    return numbers * task.itemsize * (2 if task.complex else 1) + sides * (task.activations + 2 * q * task.widest)

@@ -1,6 +1,5 @@
 """One kernel of a finite network on given shapes of inputs: planned, and computed block by block."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,24 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .cost import activation_bytes, operations
+from .blocks import Shares, in_blocks, mirrored, strip_ends
+from .cost import activation_bytes, convolution_operations, operations
 from .empirical_plan import EmpiricalPlan, Method, Part, Task, plan_of
 from .gradients import Gradient, Outer
 from .output_sets import Outputs, OutputSets
 from .real_view import RealView
 from .sites import run, survey
 
-Shares = dict[int, Array]  # of each parameter array, by its number in the tree
-
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about a network: `rates` has one factor, or None, for each array of the parameters."""
+    """What is asked about a network: `rates` has one factor, or None, for each array of the parameters.
+
+    `apart`: the share of each parameter array is wanted by itself.
+    """
 
     outputs: Outputs
     method: Method
     memory: int
     rates: tuple[Any, ...]
+    apart: bool = False
 
 
 class Work:
@@ -36,12 +38,14 @@ class Work:
         self.view, self.question = view, question
         self.sets = OutputSets(question.outputs, view.shape)
         self.factors = [question.rates[i] for i in view.origin]
+        self.owner = view.origin if question.apart else [0] * len(view.origin)
         self.closed = jax.make_jaxpr(view.outputs)(view.leaves, view.row)
         self.survey = survey(self.closed.jaxpr, len(view.leaves))
         self.dtype = jnp.result_type(*(v.aval.dtype for v in self.closed.jaxpr.outvars))
         self.task = Task(
             n1, n1 if n2 is None else n2, n2 is None, self.sets, view.complex, operations(self.closed.jaxpr),
-            activation_bytes(self.closed.jaxpr), self.dtype.itemsize, question.memory,
+            convolution_operations(self.closed.jaxpr), *activation_bytes(self.closed.jaxpr), self.dtype.itemsize,
+            question.memory,
         )  # fmt: skip
         self.plan: EmpiricalPlan = plan_of(self.task, self._ways(), question.method)
 
@@ -69,7 +73,7 @@ class Work:
         return min(ways, key=lambda way: way.operations(self.task.n1, self.task.n2, self.task.rows, self.sets))
 
     def kernels(self, x1: Any, x2: Any) -> Shares:
-        """The share of every parameter array in the NTK, `[n1, n2, *result]`; a block of inputs at a time."""
+        """The NTK `[n1, n2, *result]`, or every array's share in it if asked for; a block of inputs at a time."""
         compute = self._columns if self.plan.method == "products" else self._block
         return in_blocks(compute, x1, x2, self.plan.block, self.sets.mirrored)
 
@@ -84,21 +88,39 @@ class Work:
         return jax.lax.map(one, x, batch_size=max(1, int(self.question.memory // max(1.0, self.plan.bytes))))
 
     def _block(self, x1: Any, x2: Any) -> Shares:
-        """The shares between two blocks, from gradients or their factors."""
-        shares: Shares = {}
+        """The shares between two blocks, from gradients or their factors.
+
+        Of a block with itself strip by strip if inner products are most of the work, which is where all pairs of
+        outputs are compared; otherwise strips cost more than the half that they save.
+        """
+        n = len(jax.tree.leaves(x1)[0])
+        ends = strip_ends(n) if x2 is None and self.sets.kind == "full" else [n]
+        shares: list[Shares] = [{} for _ in ends]
         for step in self.plan.passes:
             if not step:
                 continue
-            one = self._gradients(step, x1)
-            two = one if x2 is None else self._gradients(step, x2)
-            for part in step:
-                first, second = (self._piece(part, some[part.leaf]) for some in (one, two))
-                share = self.sets.kernel(self._rated(part, first), second)
-                shares = _added(shares, self.view.origin[part.leaf], share)
-        return shares
+            one = self._pieces(step, x1)
+            two = one if x2 is None else self._pieces(step, x2)
+            for i, (low, high) in enumerate(zip([0, *ends], ends, strict=False)):
+                columns = _rows(two, 0, high) if len(ends) > 1 else two
+                shares[i] = self._summed(shares[i], step, _rows(one, low, high), columns)
+        return shares[0] if len(ends) == 1 else jax.tree.map(lambda *some: mirrored(some, self.sets.mirrored), *shares)
 
-    def _piece(self, part: Part, piece: Gradient | Outer) -> Gradient | Outer:
-        return piece.formed() if part.way == "gradient" and isinstance(piece, Outer) else piece
+    def _pieces(self, step: tuple[Part, ...], x: Any) -> dict[int, Gradient | Outer]:
+        """What inner products of a pass's parts are taken of, by leaf."""
+        found = self._gradients(step, x)
+        for part in step:
+            piece = found[part.leaf]
+            if part.way == "gradient" and isinstance(piece, Outer):
+                found[part.leaf] = piece.formed()
+        return found
+
+    def _summed(self, shares: Shares, step: tuple[Part, ...], one: dict, two: dict) -> Shares:
+        """Shares, and those of a pass's parts."""
+        for part in step:
+            share = self.sets.kernel(self._rated(part, one[part.leaf]), two[part.leaf])
+            shares = _added(shares, self.owner[part.leaf], share)
+        return shares
 
     def rates_of(self, leaf: int) -> Array | None:
         """The factors of a parameter array: one number or its shape; None for 1."""
@@ -168,7 +190,7 @@ class Work:
                 rates, directions = self.rates_of(part.leaf), gradients[part.leaf]
                 directions = directions if rates is None else jax.vmap(lambda d, r=rates: d * r)(directions)
                 moved = jax.vmap(lambda d, leaf=part.leaf: of_leaf(leaf, d))(directions)
-                shares = _added(shares, self.view.origin[part.leaf], jnp.einsum("bio,ao->iab", moved, rows))
+                shares = _added(shares, self.owner[part.leaf], jnp.einsum("bio,ao->iab", moved, rows))
             return shares
 
         leaves = self.view.leaves
@@ -193,40 +215,5 @@ def _added(shares: Shares, leaf: int, share: Array) -> Shares:
     return {**shares, leaf: shares[leaf] + share if leaf in shares else share}
 
 
-def in_blocks(
-    compute: Callable[[Any, Any], Shares], x1: Any, x2: Any, block: int, mirrored: Callable[[Array], Array]
-) -> Shares:
-    """`compute` on all pairs of blocks of inputs, one after the other; of a batch with itself (`x2` None) one triangle.
-
-    The last block is filled up with the last input, so that all have one shape.
-    """
-    n1 = len(jax.tree.leaves(x1)[0])
-    n2 = n1 if x2 is None else len(jax.tree.leaves(x2)[0])
-    if block >= max(n1, n2):
-        return compute(x1, x2)
-    rows, columns = _stacked(x1, min(block, n1)), _stacked(x1 if x2 is None else x2, min(block, n2))
-    count1, count2 = (len(jax.tree.leaves(some)[0]) for some in (rows, columns))
-    pairs = [(i, j) for i in range(count1) for j in range(i if x2 is None else 0, count2)]
-    at1, at2 = (jnp.asarray(index) for index in zip(*pairs, strict=True))
-    part = lambda some, i: jax.tree.map(lambda a: a[i], some)  # noqa: E731
-    values = jax.lax.map(lambda at: compute(part(rows, at[0]), part(columns, at[1])), (at1, at2))
-
-    def assembled(blocks: Array) -> Array:
-        grid = jnp.zeros((count1, count2, *blocks.shape[1:]), blocks.dtype)
-        if x2 is None:
-            grid = grid.at[at2, at1].set(jax.vmap(mirrored)(blocks))
-        grid = grid.at[at1, at2].set(blocks).swapaxes(1, 2)
-        return grid.reshape(count1 * blocks.shape[1], count2 * blocks.shape[2], *blocks.shape[3:])[:n1, :n2]
-
-    return jax.tree.map(assembled, values)
-
-
-def _stacked(x: Any, block: int) -> Any:
-    """Blocks of inputs, `[blocks, block, …]`."""
-
-    def one(a: Array) -> Array:
-        blocks = -(-len(a) // block)
-        filled = jnp.concatenate([a, jnp.broadcast_to(a[-1:], (blocks * block - len(a), *a.shape[1:]))])
-        return filled.reshape(blocks, block, *a.shape[1:])
-
-    return jax.tree.map(one, x)
+def _rows(some: Any, low: int, high: int) -> Any:
+    return jax.tree.map(lambda a: a[low:high], some)

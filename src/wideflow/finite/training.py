@@ -1,20 +1,16 @@
 """Training of one network, or of its linearization, by any optimizer on a given order of batches."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Float, Int
 
 from ..dynamics import Loss
-from ..dynamics.batches import EMPTY, checked_batches, checked_steps
-
-Network = Callable[[Any, Array], Array]
+from ..dynamics.batches import checked_batches, checked_steps
+from .descent import Descent, Network
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,11 @@ class NetworkTraining:
     The loss of a step is the mean of ℓ over its batch. With `wf.linearize(f, params)` in place of `f` it is training of
     the linearized network, by Adam or any other rule for which the kernel does not suffice, because its steps depend on
     the parameters one by one; for SGD with momentum, `KernelSGD` on the same batches takes the same steps.
+    `PairedTraining` trains several of them side by side, measures them and compares them.
 
     `optimizer`: an `optax.GradientTransformation`. `batches [steps, batch]`: indices of training points, −1 for an
-    empty slot, from `dynamics.batch_order`. Everything is computed in the dtype of parameters and inputs.
+    empty slot, from `dynamics.batch_order`; None: all points in every step. Everything is computed in the dtype of
+    parameters and inputs.
 
     Errors: ValueError for targets in the wrong form, batches that name no point, steps beyond the batches, and outputs
     whose shape is not that of the targets. Cost: a gradient of `f` on the batch a step, and `f` on the probes at each
@@ -49,24 +47,25 @@ class NetworkTraining:
 
     loss: Loss
     optimizer: Any
-    batches: Any
+    batches: Any = None
 
     def run(self, f: Network, params: Any, x: Any, y: Any, probes: Any, steps: Any) -> TrainedNetwork:
         """Train on `x [D, …]`, `y` as the loss wants it; record outputs on `probes [n, …]` after each of `steps`."""
-        x, probes = jnp.asarray(x), jnp.asarray(probes)
-        batches = checked_batches(self.batches, len(x))
-        numbers, _ = checked_steps(np.atleast_1d(steps), len(batches))
+        descent, probes, seen = self.start(f, params, x, y), jnp.asarray(probes), []
+        numbers, _ = checked_steps(np.atleast_1d(steps), None if self.batches is None else len(self.batches))
+        for step in numbers.tolist():
+            descent.advance(step)
+            seen.append(descent.outputs(probes))
+        return TrainedNetwork(numbers, np.stack(seen), descent.params)
+
+    def start(self, f: Network, params: Any, x: Any, y: Any) -> Descent:
+        """The network before its first step, to be advanced step by step."""
+        x = jnp.asarray(x)
+        batches = None if self.batches is None else jnp.asarray(checked_batches(self.batches, len(x)))
         targets, outputs = self.loss.checked(y, len(x)), jax.eval_shape(f, params, x)
         self._check_outputs(outputs.shape[1:], self.loss.output_shape(targets))
         y = jnp.asarray(targets, outputs.dtype if targets.dtype.kind == "f" else None)
-        work = _Work(self.loss, self.optimizer, f, x, y, jnp.asarray(batches))
-        advance, seen_by = jax.jit(work.advance), jax.jit(f)
-        state, seen, now = work.start(params), [], 0
-        for step in numbers.tolist():
-            params, state = advance(params, state, now, step)
-            seen.append(np.asarray(seen_by(params, probes), np.float64))
-            now = step
-        return TrainedNetwork(numbers, np.stack(seen), params)
+        return Descent(self.loss, self.optimizer, f, params, (x, y, batches))
 
     @staticmethod
     def _check_outputs(of_network: tuple[int, ...], of_targets: tuple[int, ...]) -> None:
@@ -75,32 +74,3 @@ class NetworkTraining:
                 f"NetworkTraining: the outputs of one example have shape {of_network}, the targets want {of_targets}; "
                 "change the last layer, or the shape of the targets"
             )
-
-
-class _Work:
-    """One training task: what its steps are made of."""
-
-    def __init__(self, loss: Loss, optimizer: Any, f: Network, x: Array, y: Array, batches: Array):
-        self.loss, self.optimizer, self.f = loss, optimizer, f
-        self.x, self.y, self.batches = x, y, batches
-
-    def start(self, params: Any) -> Any:
-        """The optimizer's state before the first step."""
-        return self.optimizer.init(eqx.filter(params, eqx.is_inexact_array))
-
-    def advance(self, params: Any, state: Any, first: int | Array, last: int | Array) -> tuple[Any, Any]:
-        """Parameters and the optimizer's state after the steps first … last − 1."""
-        return jax.lax.fori_loop(first, last, self._step, (params, state))
-
-    def _step(self, i: Array, now: tuple[Any, Any]) -> tuple[Any, Any]:
-        params, state = now
-        slopes = eqx.filter_grad(self._mean)(params, self.batches[i])
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer counts with floating point numbers
-            updates, state = self.optimizer.update(slopes, state, eqx.filter(params, eqx.is_inexact_array))
-        return eqx.apply_updates(params, updates), state
-
-    def _mean(self, params: Any, batch: Array) -> Array:
-        """The mean loss of a batch, its empty slots left out."""
-        losses = jax.vmap(self.loss.value)(self.f(params, self.x[batch]), self.y[batch])
-        there = batch != EMPTY
-        return jnp.sum(jnp.where(there, losses, 0)) / there.sum().astype(losses.dtype)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from .deviation_path import DeviationPath
 from .diagnosis import Diagnosis
 
 _CERTAIN = 2.0  # standard errors by which the exponent must differ from zero
 _FAR = 100.0  # times the largest width measured, beyond which the fit is said to be stretched
+_LONG = 1e7  # widths from which powers of ten are easier to read
 _FEWEST = 3  # widths of which a power law and its uncertainty can be fitted
 
 
@@ -67,11 +69,13 @@ class WidthExtrapolation:
 
     def __str__(self) -> str:
         measured = ", ".join(f"{n}: {d:.3g}" for n, d in zip(self.widths, self.deviations, strict=True))
-        return f"deviation by width: {measured}\n{self._verdict()}"
+        return f"deviation by width: {measured}\n{self.verdict}"
 
     __repr__ = __str__
 
-    def _verdict(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """What was found, in words."""
         if not self._fittable():
             return (
                 "the fit is not usable: a deviation is zero or infinite; take a smaller learning rate or other widths"
@@ -79,8 +83,8 @@ class WidthExtrapolation:
         power = f"n^(-{self.exponent:.2f} ± {self.exponent_error:.2f})"
         if not self.usable:
             return f"the fit is not usable: {power} does not fall beyond doubt; take wider networks, or more widths"
-        low, high = self.width_range
-        found = f"deviation ∝ {power}; {self.wanted:g} needs a width of about {self.width:.3g} ({low:.2g} … {high:.2g})"
+        low, width, high = (_shown(one) for one in (self.width_range[0], self.width, self.width_range[1]))
+        found = f"deviation ∝ {power}; {self.wanted:g} needs a width of about {width} ({low} … {high})"
         far = self.width > _FAR * self.widths.max()
         return found + (f", more than {_FAR:g} times what was measured: check it with wider networks" if far else "")
 
@@ -102,27 +106,31 @@ class WidthExtrapolation:
         return found, inverse * (residual @ residual) / (len(A) - 2)
 
 
+def _shown(width: float) -> str:
+    """Two digits: 1,400."""
+    return f"{float(f'{width:.2g}'):,.0f}" if width < _LONG else f"{width:.2g}"
+
+
 def extrapolate_width(
     family: Callable[[int], tuple[Any, Any]],
     widths: Sequence[int],
-    diagnosed: Callable[[Any, Any], Diagnosis],
+    diagnosed: Callable[[Any, Any], Diagnosis | DeviationPath],
     wanted: float = 0.01,
 ) -> WidthExtrapolation:
     """Diagnose networks of a few widths, and extrapolate how wide one must be for a wanted deviation.
 
-    `family(width)`: the function and the parameters of a network. `diagnosed(f, params)`: `diagnose` with the data,
-    loss, rule and steps filled in. `wanted`: `Diagnosis.deviation` looked for. One network a width is measured, so the
-    scatter between draws is part of the uncertainty. Widths should differ by factors of two or more.
-    Errors: ValueError for fewer than three different widths, and as `diagnose`. Cost: `diagnose` for each width.
+    `family(width)`: the function and the parameters of a network. `diagnosed(f, params)`: `measure_deviation`, or
+    `diagnose`, with the data, loss, rule and steps filled in. `wanted`: `Diagnosis.deviation` looked for. One network a
+    width is measured, so the scatter between draws is part of the uncertainty. Widths should differ by factors of two
+    or more.
+    Errors: ValueError for fewer than three different widths, and as `diagnose`. Cost: that of `diagnosed` a width.
 
     ```python
-    task = lambda f, params: wf.diagnose(f, params, x, y, wf.dynamics.SquareLoss(), wf.GradientDescent(0.5), 200)
-    print(wf.finite.extrapolate_width(network_of_width, [64, 128, 256, 512], task))
+    measured = lambda f, params: wf.finite.measure_deviation(f, params, (x, y), wf.GradientDescent(0.5))
+    print(wf.finite.extrapolate_width(network_of_width, [64, 128, 256, 512], measured))
     ```
     """
     sizes = np.asarray(widths, dtype=int)
-    WidthExtrapolation(
-        sizes, np.ones(len(sizes)), wanted
-    )  # widths and the wanted deviation are checked before any work
+    WidthExtrapolation(sizes, np.ones(len(sizes)), wanted)  # checks before any work
     deviations = [diagnosed(*family(int(width))).deviation for width in sizes]
     return WidthExtrapolation(sizes, np.asarray(deviations, dtype=np.float64), wanted)

@@ -12,7 +12,7 @@ from .. import nn
 from ..dynamics import GradientDescent, Trajectory
 from ..kernels import Kernel
 from .claim import Claim, Outcome
-from .materials import Points, descend, fully_connected, jacobian_ntk, keys, points
+from .materials import Points, descend, drawn_ntks, fully_connected, jacobian_ntk, keys, points
 from .plot import Curve, Panel, Plot
 from .power_law import PowerLaw, Sizes, deviation
 from .setting import Setting
@@ -20,12 +20,6 @@ from .setting import Setting
 _W, _B = 1.3, 0.3
 _ACTIVATIONS = {"relu": nn.Relu(), "erf": nn.Erf(), "gelu": nn.Gelu(), "tanh": nn.Tanh()}
 _SIGMAS = 4.0  # standard errors within which every one of some tens of entries must be
-
-
-def _kernels(net: nn.Serial, x: Array, many: Array) -> np.ndarray:
-    """Empirical NTKs of networks drawn from the keys, `[S, n, n]` in float64."""
-    ntk = jax.jit(lambda some: jax.lax.map(lambda key: jacobian_ntk(net, net.init(key, x), x), some, batch_size=16))
-    return np.asarray(ntk(many), np.float64)
 
 
 def deterministic(setting: Setting) -> Outcome:
@@ -38,7 +32,7 @@ def deterministic(setting: Setting) -> Outcome:
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
         net = fully_connected(width, 2, nn.Tanh(), _W, _B)
-        entries.append(_kernels(net, x, keys(setting, f"width {width}", seeds))[:, 0, 1] - limit)
+        entries.append(drawn_ntks(net, x, keys(setting, f"width {width}", seeds))[:, 0, 1] - limit)
     sizes = Sizes(widths, {"spread of Θ over draws": np.stack(entries)}, "Θ_0(x, x') − its limit")
     law = PowerLaw("spread of Θ over draws", -0.5, not_exponent=-1.0, statistic=deviation)
     outcome = sizes.outcome([law], "Spread over draws of one entry of the NTK, against width.")
@@ -63,8 +57,8 @@ def recursion(setting: Setting) -> Outcome:
     for order, (name, activation) in enumerate(_ACTIVATIONS.items()):
         setting.tell(order / len(_ACTIVATIONS))
         net, narrow = (fully_connected(n, 2, activation, _W, _B) for n in (width, width // 4))
-        draws = _kernels(net, x, keys(setting, name, seeds))[:, *upper]
-        few = _kernels(narrow, x, keys(setting, f"narrow {name}", seeds))[:, *upper]
+        draws = drawn_ntks(net, x, keys(setting, name, seeds))[:, *upper]
+        few = drawn_ntks(narrow, x, keys(setting, f"narrow {name}", seeds))[:, *upper]
         exact = np.asarray(Kernel(net).ntk(np.asarray(x)))[upper]
         errors[name] = _worst(draws, few, exact)
         wrong[name] = _worst(draws, few, _as_printed(net, np.asarray(x))[upper])

@@ -48,6 +48,12 @@ def jacobian_ntk(net: nn.Layer, params: Any, x: Array) -> Array:
     return sum((leaf @ leaf.T for leaf in rows), jnp.zeros((len(x), len(x)), rows[0].dtype))
 
 
+def drawn_ntks(net: nn.Layer, x: Array, many: Array) -> np.ndarray:
+    """NTKs of networks drawn from the keys `many [S]`, `[S, n, n]` in float64."""
+    ntk = jax.jit(lambda some: jax.lax.map(lambda key: jacobian_ntk(net, net.init(key, x), x), some, batch_size=16))
+    return np.asarray(ntk(many), np.float64)
+
+
 def descend(net: nn.Layer, params: Any, x: Array, y: Array, lr: Any, steps: int) -> Any:
     """Full-batch gradient descent on L = 1/(2D) Σ (f(x_α) − y_α)², written out."""
 

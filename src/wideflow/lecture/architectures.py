@@ -1,0 +1,113 @@
+"""Other architectures: a relevant dimension goes to infinity."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from .. import datasets, nn
+from ..kernels import Kernel
+from .claim import Claim, Outcome
+from .materials import drawn_ntks, keys
+from .power_law import PowerLaw, Sizes
+from .setting import Setting
+
+
+def _images(setting: Setting, count: int) -> np.ndarray:
+    """A few images `[n, h, w, c]`, at most 8 × 8 pixels, of mean square one."""
+    found = datasets.load(setting.data)
+    if found.image_shape is None:
+        raise datasets.DataError(f"architectures: wanted images, {setting.data} has none. Use --data digits")
+    height, width, channels = found.image_shape
+    rows = setting.random("images").choice(len(found.x), count, replace=False)
+    x = np.asarray(found.x[rows], np.float64).reshape(count, height, width, channels)
+    step = max(height // 8, 1), max(width // 8, 1)
+    x = x[:, : 8 * step[0], : 8 * step[1]]
+    x = x.reshape(count, x.shape[1] // step[0], step[0], x.shape[2] // step[1], step[1], channels).mean(axis=(2, 4))
+    return (x / np.sqrt(np.mean(x**2))).astype(np.float32)
+
+
+def _convolutional(channels: int) -> nn.Serial:
+    return nn.Serial(
+        nn.Conv(channels, (3, 3)), nn.Relu(), nn.Conv(channels, (3, 3)), nn.Relu(), nn.GlobalAvgPool(), nn.Dense(1)
+    )
+
+
+def _residual(channels: int) -> nn.Serial:
+    block = nn.Residual(nn.Relu(), nn.Conv(channels, (3, 3)))
+    return nn.Serial(nn.Conv(channels, (3, 3)), block, nn.Relu(), nn.Flatten(), nn.Dense(1))
+
+
+def _distances(setting: Setting, families: dict, x: np.ndarray) -> Outcome:
+    """Relative distance of the NTK of single networks from the infinite one, against the number of channels."""
+    channels = setting.pick((8, 16, 32, 64), (16, 32, 64, 128), (32, 128, 512, 1024))
+    seeds = setting.pick(48, 64, 128)
+    found: dict[str, np.ndarray] = {}
+    for order, (name, family) in enumerate(families.items()):
+        limit = np.asarray(Kernel(family(4)).ntk(x), np.float64)
+        found[name] = np.zeros((len(channels), seeds))
+        for row, count in enumerate(channels):
+            setting.tell((order + row / len(channels)) / len(families))
+            draws = drawn_ntks(family(count), jnp.asarray(x), keys(setting, f"{name} {count}", seeds))
+            found[name][row] = np.linalg.norm(draws - limit, axis=(1, 2)) / np.linalg.norm(limit)
+    laws = [PowerLaw(name, -0.5, not_exponent=0.0) for name in families]
+    return Sizes(channels, found, "‖Θ_0 − Θ‖/‖Θ‖").outcome(
+        laws, "Distance of the NTK of single networks from that of the infinite network."
+    )
+
+
+def convolutional(setting: Setting) -> Outcome:
+    """Channels of convolutional networks to infinity: pooled over all pixels, and residual and flattened."""
+    families = {"convolutional, pooled": _convolutional, "residual, flattened": _residual}
+    return _distances(setting, families, _images(setting, setting.pick(4, 6, 16)))
+
+
+def _softmax(n: int) -> nn.Serial:
+    attention = nn.SelfAttention(2 * n, heads=n, key_size=4 * n)
+    return nn.Serial(nn.Dense(4 * n), nn.Relu(), attention, nn.GlobalAvgPool(), nn.Dense(1))
+
+
+def _linear_scores(n: int) -> nn.Serial:
+    attention = nn.SelfAttention(2 * n, heads=n, key_size=n, scores=nn.Identity(), scale="1/sqrt(d)", w_query=0.5)
+    return nn.Serial(nn.Dense(4 * n), nn.Relu(), attention, nn.GlobalAvgPool(), nn.Dense(1))
+
+
+def attention(setting: Setting) -> Outcome:
+    """Heads and their channels to infinity; the rows of an image are the tokens."""
+    x = _images(setting, setting.pick(4, 6, 16)).mean(axis=-1)
+    return _distances(setting, {"softmax, 1/d": _softmax, "linear scores, 1/√d": _linear_scores}, x)
+
+
+CLAIMS = (
+    Claim(
+        "convolutional-limit",
+        "architectures",
+        "Convolutional networks with many channels",
+        "The result extends to other architectures by taking a relevant dimension to infinity, for instance the number "
+        "of channels of a convolutional network.",
+        "Θ_0 → Θ as channels → ∞,   ‖Θ_0 − Θ‖/‖Θ‖ ~ channels^−½",
+        "exponent −½ ± 0.1 beyond the 95 % interval over seeds",
+        "Arora et al. 2019; Yang 2019; lecture, “Remarks”",
+        convolutional,
+        """import jax, numpy as np, wideflow as wf
+from wideflow import nn
+x = np.random.default_rng(0).standard_normal((3, 6, 6, 1)).astype(np.float32)
+def net(channels): return nn.Serial(nn.Conv(channels, (3, 3)), nn.Relu(), nn.GlobalAvgPool(), nn.Dense(1))
+print(wf.Kernel(net(8)).ntk(x))
+print(wf.EmpiricalKernel(net(512).apply, net(512).init(jax.random.key(0), x)).ntk(x))""",
+    ),
+    Claim(
+        "attention-limit",
+        "architectures",
+        "Self-attention with many heads",
+        "Attention-based models have infinite limits too: the number of heads goes to infinity with the width.",
+        "Θ_0 → Θ as heads → ∞,   ‖Θ_0 − Θ‖/‖Θ‖ ~ heads^−½",
+        "exponent −½ ± 0.1 beyond the 95 % interval over seeds",
+        "Hron et al. 2020; lecture, references",
+        attention,
+        """import jax, numpy as np, wideflow as wf
+from wideflow import nn
+x = np.random.default_rng(0).standard_normal((3, 5, 4)).astype(np.float32)
+def net(n): return nn.Serial(nn.Dense(4 * n), nn.Relu(), nn.SelfAttention(n, n, 4 * n), nn.Flatten(), nn.Dense(1))
+print(wf.Kernel(net(4)).ntk(x))
+print(wf.EmpiricalKernel(net(64).apply, net(64).init(jax.random.key(0), x)).ntk(x))""",
+    ),
+)

@@ -1,0 +1,43 @@
+"""How far activations move in training, and the rates that are feasible, against the width."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import new_figure, series
+
+
+def coordinate_figure(checks: Mapping[str, Any], rates: Mapping[str, Any]) -> Figure:
+    """The change of the last hidden layer and of outputs, and critical learning rates, one curve a parameterization.
+
+    `checks`: of a name, a `beyond.CoordinateCheck`; its last record is drawn. `rates`: of a name, a
+    `beyond.LearningRateScaling`. Exponents in the legends are the fitted slopes.
+    """
+    figure = new_figure(11.4, 3.9)
+    hidden, output, feasible = figure.subplots(1, 3)
+    for index, (name, check) in enumerate(checks.items()):
+        for axes, layer in ((hidden, -2), (output, -1)):
+            size = np.sqrt(np.mean(check.change[:, :, -1, layer] ** 2, axis=1))
+            _curve(axes, check.widths, size, f"{name}: {_exponent(check.slope(layer).value)}", index)
+    for index, (name, scaling) in enumerate(rates.items()):
+        rate = np.exp(np.mean(np.log(scaling.critical), axis=1))
+        _curve(feasible, scaling.widths, rate, f"{name}: {_exponent(scaling.critical_slope.value)}", index)
+    titles = ("change of hidden preactivations", "change of outputs", "critical learning rate")
+    for axes, title in zip((hidden, output, feasible), titles, strict=True):
+        axes.set(yscale="log", xlabel="width", title=title)
+        axes.set_xscale("log", base=2)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, high / 10) / (high / low) ** 0.4, high)  # room for the legend
+        axes.legend(fontsize=8.5, loc="lower left")
+    return figure
+
+
+def _curve(axes: Any, x: Any, y: Any, label: str, index: int) -> None:
+    colour, marker, style = series(index)
+    axes.plot(x, y, color=colour, marker=marker, linestyle=style, label=label)
+
+
+def _exponent(value: float) -> str:
+    return f"{value + 0.0:+.2f}".replace("-", "−")

@@ -1,0 +1,47 @@
+"""Figures of the pages beyond the kernel: what is drawn and said, from plain stand-ins of the results."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from wideflow.beyond import CoordinateCheck, KernelEvolution, LearningRateScaling, RadialPath
+
+pytest.importorskip("matplotlib")
+from wideflow.report import coordinate_figure, evolution_figure, radial_figure
+from wideflow.report.style import figure_style
+
+RNG = np.random.default_rng(0)
+
+
+def test_coordinate_figure_names_curves_with_their_exponents(tmp_path):
+    widths = np.array([8, 16, 32, 64])
+    change = widths[:, None, None, None] ** -0.5 * np.ones((4, 5, 1, 2))
+    check = CoordinateCheck(widths, np.array([1]), np.ones((4, 5, 2)), change)
+    rates = LearningRateScaling(widths, widths[:, None] * np.ones((4, 5)))
+    with figure_style():
+        figure = coordinate_figure({"NTK": check}, {"mean field": rates})
+        figure.savefig(tmp_path / "figure.png")
+    names = [axes.get_legend().get_texts()[0].get_text() for axes in figure.axes]
+    assert names == ["NTK: −0.50", "NTK: −0.50", "mean field: +1.00"]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), widths**-0.5)
+
+
+def test_radial_figure_draws_densities_that_integrate_to_one(tmp_path):
+    radii = np.stack([norm.ppf((np.arange(400) + 0.5) / 400, mean, 0.1) for mean in (1, 2)])
+    path = RadialPath(np.array([0.1, 1.0]), radii, np.array([0.5, 0.4]))
+    with figure_style():
+        figure = radial_figure(path, [0.1, 1.0], [0.5, 0.4], radii)
+        figure.savefig(tmp_path / "figure.png")
+    for line in figure.axes[1].lines:
+        assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1, abs=0.06)
+
+
+def test_evolution_figure_draws_every_run_and_three_accuracies(tmp_path):
+    root = RNG.standard_normal((3, 6, 5))
+    ntk = (root @ root.swapaxes(1, 2))[:, :, :4] + np.eye(6, 4)
+    seen = KernelEvolution(0.1, np.array([0, 10, 100]), ntk, RNG.standard_normal((3, 6, 1)), np.ones((6, 1)))
+    with figure_style():
+        figure = evolution_figure({"one": seen, "two": seen}, "one")
+        figure.savefig(tmp_path / "figure.png")
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2, 3]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two"]
