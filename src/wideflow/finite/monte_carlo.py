@@ -154,7 +154,7 @@ class MonteCarloKernel:
         digest = hashlib.sha256(repr((self.init, self.apply, self.seed, self.outputs, sorted(get))).encode())
         for x in (x1, x2):
             for leaf in jax.tree.leaves(x):
-                digest.update(f"{np.shape(leaf)} {np.result_type(leaf)}".encode() + np.asarray(leaf).tobytes())
+                digest.update(f"{np.shape(leaf)} {np.asarray(leaf).dtype}".encode() + np.asarray(leaf).tobytes())
             digest.update(b"and")
         return digest.hexdigest()
 
