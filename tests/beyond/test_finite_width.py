@@ -37,7 +37,7 @@ def test_widths_times_the_factor_bring_every_effect_down():
     wide = report(relu(*(int(np.ceil(32 * factor)),) * 2))
     assert factor > 1
     assert wide.width_factor == pytest.approx(1, abs=0.02)
-    assert "good description" in str(report(relu(10_000, 10_000)))
+    assert "well: every effect is below 10%" in str(report(relu(10_000, 10_000)))
 
 
 @pytest.mark.slow

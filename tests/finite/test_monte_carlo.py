@@ -70,7 +70,7 @@ def test_drawing_stops_at_the_first_look_with_the_accuracy():
     )
     np.testing.assert_allclose(k.relative_error, error)
     assert error <= 0.08
-    looks = [16, 32, 48, 64, 80, 96, 112, 128, 160, 192]
+    looks = [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 240, 288, 352]
     before = looks[looks.index(k.draws) - 1]
     assert replace(kernel, draws=before)(X).relative_error > 0.08
     short = replace(kernel, draws=before)(X)

@@ -95,7 +95,7 @@ def hierarchy_scaling(
             f"got order {order}, {dense[-1].out} outputs and {len(y)} targets"
         )
     with jax.enable_x64(True):
-        found = [_measured(family, jnp.asarray(x), jnp.asarray(y), order, seeds, readout_mean, n) for n in sizes]
+        found = [_measured(family, jnp.asarray(x), jnp.asarray(y), order, seeds, readout_mean, int(n)) for n in sizes]
     tensors = {s: np.stack([each[0][s] for each in found]) for s in range(2, order + 1)}
     velocity = np.stack([each[1] for each in found])
     naive = np.stack([each[2] for each in found]) if len(dense) == 2 else None
@@ -143,7 +143,7 @@ def _unsigned_velocity(family: WidthFamily, params: Any, x: Array, slopes: Array
     once += jnp.einsum("ai,bi,ci,bc,c->abi", p, p1, p1, k, slopes)
     cubed = jnp.einsum("ai,bi,ci,ab,ac,c->abi", p2, p1, p1, k, k, slopes)
     cubed += jnp.einsum("ai,bi,ci,ab,bc,c->abi", p1, p2, p1, k, k, slopes)
-    summands = jnp.abs(a * once + a**3 * cubed) * mask.astype(x.dtype)
+    summands = jnp.abs(a[None, None] * once + a[None, None] ** 3 * cubed) * mask.astype(x.dtype)[None, None]
     return dense[1].w ** 3 * jnp.sum(mask).astype(x.dtype) ** -1.5 * jnp.sum(summands, axis=-1)
 
 

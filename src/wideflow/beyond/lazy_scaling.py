@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from ..finite import linearize
@@ -121,7 +122,7 @@ def lazy_scaling(
 
 @partial(jax.jit, static_argnums=(4, 7))
 def _runs(
-    net: Layer, x: Array, y: Array, alphas: Array, start: str, keys: Array, dt: float, steps: int
+    net: Layer, x: Array, y: Array, alphas: Array, start: str, keys: Array, dt: ArrayLike, steps: int
 ) -> tuple[Array, Array, Array]:
     def of_seed(key: Array) -> Any:
         h, params = _started(net, start, net.init(key, x), x)
@@ -140,7 +141,9 @@ def _started(net: Layer, start: str, params: Any, x: Array) -> tuple[Model, Any]
     return lambda p, x: f(p, x) - first, params
 
 
-def _run(h: Model, params: Any, x: Array, y: Array, alpha: Array, dt: float, steps: int) -> tuple[Array, Array, Array]:
+def _run(
+    h: Model, params: Any, x: Array, y: Array, alpha: Array, dt: ArrayLike, steps: int
+) -> tuple[Array, Array, Array]:
     """Distances of one network at one scale."""
     line = linearize(h, params)
 

@@ -34,21 +34,14 @@ def parameter_solution(setting: Setting) -> Outcome:
         trajectory = Trajectory((ntk + ntk.T) / 2, data.y, GradientDescent(lr))
         weights = trajectory.dual_weights([s * lr for s in steps], f0)
         closed = finite.displacement(net.apply, params, x, weights[..., None])
-        linear = _Linear(finite.linearize(net.apply, params))
+        linear = finite.linearize(net.apply, params)
         errors = []
         for row, count in enumerate(steps):
-            end = jax.jit(lambda p, n=count: descend(linear, p, x, y, lr, n))(params)  # type: ignore[arg-type]
+            end = jax.jit(lambda p, n=count: descend(linear, p, x, y, lr, n))(params)
             moved = jax.tree.map(lambda a, b: np.asarray(a - b), end, params)
             errors.append(_distance(moved, jax.tree.map(lambda leaf, i=row: leaf[i], closed)))
     text = f"relative error {max(errors):.1e} over {len(steps)} times up to {steps[-1]} steps"
     return Outcome(max(errors) < _EXACT, text, {"steps": steps, "relative error": errors})
-
-
-class _Linear:
-    """A function of parameters and inputs, called like a network."""
-
-    def __init__(self, apply: Callable[[Any, Any], Any]):
-        self.apply = apply
 
 
 def _distance(a: Any, b: Any) -> float:
@@ -67,7 +60,7 @@ def eigenmodes(setting: Setting) -> Outcome:
     D, lr = len(x), float(len(x) / values[-1])
     shown = [-1, -2, -4, -8]
     steps = np.unique(np.round(np.geomspace(1, setting.pick(100, 300, 1000), 12)).astype(int))
-    advance = jax.jit(lambda p, n: descend(net, p, x, y, lr, n))
+    advance = jax.jit(lambda p, n: descend(net.apply, p, x, y, lr, n))
     residual = [np.asarray(net.apply(params, x)[:, 0] - y, np.float64)]
     for now, then in zip([0, *steps[:-1]], steps, strict=True):
         params = advance(params, int(then - now))
@@ -150,7 +143,7 @@ def _line(line: Mapping[str, Any], k: int) -> tuple[Panel]:
 
 _LINES = """import jax, numpy as np, wideflow as wf
 from wideflow import nn
-x = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32)
+x = jax.random.normal(jax.random.key(0), (8, 5))
 y = np.sin(x[:, 0])
 net = nn.Serial(nn.Dense(512), nn.Tanh(), nn.Dense(1))
 """
@@ -198,7 +191,8 @@ print(tr.modes([0.0, 1.0, 10.0, 100.0]))  # slowest mode first""",
         gaussian_process,
         _LINES
         + """ens = wf.Ensemble(wf.Kernel(net), x, y, wf.GradientDescent(0.5))
-line = np.linspace(0, 1, 5)[:, None] * x[0] + np.linspace(1, 0, 5)[:, None] * x[1]
+at = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
+line = at * x[:1] + (1 - at) * x[1:2]
 for t in (0.0, 5.0, np.inf):
     g = ens.predict(line, t)
     print(t, g.mean, np.sqrt(np.diag(g.cov)))""",

@@ -1,5 +1,7 @@
 """The view from function space: the first equations of the tower hold for any network, at any time."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from .setting import Setting
 _EXACT = 1e-9  # relative, of identities in float64
 
 
-def _flow(setting: Setting) -> tuple[finite.NetworkFlow, dict, jax.Array]:
+def _flow(setting: Setting) -> tuple[finite.NetworkFlow, Any, jax.Array]:
     """A network in the middle of its training on square loss, and held-out points."""
     data = points(setting, setting.pick(6, 12, 32), 4)
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)

@@ -97,7 +97,7 @@ def _as_printed(net: nn.Serial, x: np.ndarray) -> np.ndarray:
 
 def _trained(net: nn.Serial, key: Array, x: Array, y: Array, x_test: Array, lr: float) -> dict[str, Array]:
     params = net.init(key, x)
-    end = descend(net, params, x, y, lr, 200)
+    end = descend(net.apply, params, x, y, lr, 200)
     before, after = jacobian_ntk(net, params, x), jacobian_ntk(net, end, x)
     both = jnp.concatenate([x, x_test])
     cross = jacobian_ntk(net, params, both)[len(x) :, : len(x)]
@@ -169,7 +169,7 @@ def closed_equation(setting: Setting) -> Outcome:
 
 _LINES = """import jax, numpy as np, wideflow as wf
 from wideflow import nn
-x = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32)
+x = jax.random.normal(jax.random.key(0), (4, 5))
 def net(width): return nn.Serial(nn.Dense(width, 1.3, 0.3), nn.Tanh(), nn.Dense(1, 1.3, 0.3))
 """
 CLAIMS = (
@@ -220,7 +220,7 @@ print(np.mean([wf.EmpiricalKernel(net(1024).apply, p).ntk(x) for p in draws], ax
         + """y = np.sin(x[:, :1])
 for width in (64, 256, 1024):
     params = net(width).init(jax.random.key(1), x)
-    found = wf.diagnose(net(width).apply, params, x, y, wf.dynamics.SquareLoss(), wf.GradientDescent(0.5), 200)
+    found = wf.diagnose(net(width).apply, params, (x, y), wf.GradientDescent(0.5))
     print(width, found.ntk_change)""",
     ),
     Claim(

@@ -1,5 +1,6 @@
 """Data and networks that several claims are tested on."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -54,11 +55,11 @@ def drawn_ntks(net: nn.Layer, x: Array, many: Array) -> np.ndarray:
     return np.asarray(ntk(many), np.float64)
 
 
-def descend(net: nn.Layer, params: Any, x: Array, y: Array, lr: Any, steps: int) -> Any:
+def descend(apply: Callable[[Any, Array], Array], params: Any, x: Array, y: Array, lr: Any, steps: int | Array) -> Any:
     """Full-batch gradient descent on L = 1/(2D) Σ (f(x_α) − y_α)², written out."""
 
     def loss(p: Any) -> Array:
-        return 0.5 * jnp.mean((net.apply(p, x)[:, 0] - y) ** 2)
+        return 0.5 * jnp.mean((apply(p, x)[:, 0] - y) ** 2)
 
     def step(_: Array, p: Any) -> Any:
         return jax.tree.map(lambda leaf, slope: leaf - lr * slope, p, jax.grad(loss)(p))

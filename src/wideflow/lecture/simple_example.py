@@ -95,7 +95,7 @@ def kernel_velocity(setting: Setting) -> Outcome:
 
 def _changes(net: nn.Serial, key: Array, x: Array, y: Array) -> dict[str, Array]:
     params = net.init(key, x)
-    end = descend(net, params, x, y, 0.5, 100)
+    end = descend(net.apply, params, x, y, 0.5, 100)
     change = jnp.concatenate(
         [(a - b).ravel() for a, b in zip(jax.tree.leaves(end), jax.tree.leaves(params), strict=True) if a.ndim == 2]
     )
@@ -163,8 +163,7 @@ CLAIMS = (
         "lecture, “Let's recap”",
         collective_change,
         _LINES
-        + """    rule, steps = wf.GradientDescent(0.5), 100
-    found = wf.diagnose(net.apply, params, x, y[:, None], wf.dynamics.SquareLoss(), rule, steps)
+        + """    found = wf.diagnose(net.apply, params, (x, y[:, None]), wf.GradientDescent(0.5), steps=100)
     print(width, found.parameter_change, found.output_change)""",
     ),
 )
