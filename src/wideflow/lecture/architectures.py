@@ -3,26 +3,17 @@
 import jax.numpy as jnp
 import numpy as np
 
-from .. import datasets, nn
+from .. import nn
 from ..kernels import Kernel
 from .claim import Claim, Outcome
-from .materials import drawn_ntks, keys
+from .materials import drawn_ntks, keys, labelled
 from .power_law import PowerLaw, Sizes
 from .setting import Setting
 
 
 def _images(setting: Setting, count: int) -> np.ndarray:
-    """A few images `[n, h, w, c]`, at most 8 × 8 pixels, of mean square one."""
-    found = datasets.load(setting.data)
-    if found.image_shape is None:
-        raise datasets.DataError(f"architectures: wanted images, {setting.data} has none. Use --data digits")
-    height, width, channels = found.image_shape
-    rows = setting.random("images").choice(len(found.x), count, replace=False)
-    x = np.asarray(found.x[rows], np.float64).reshape(count, height, width, channels)
-    step = max(height // 8, 1), max(width // 8, 1)
-    x = x[:, : 8 * step[0], : 8 * step[1]]
-    x = x.reshape(count, x.shape[1] // step[0], step[0], x.shape[2] // step[1], step[1], channels).mean(axis=(2, 4))
-    return (x / np.sqrt(np.mean(x**2))).astype(np.float32)
+    """A few images `[n, h, w, c]` of about 8 × 8 pixels."""
+    return labelled(setting, count, side=8).x
 
 
 def _convolutional(channels: int) -> nn.Serial:

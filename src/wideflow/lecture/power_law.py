@@ -46,6 +46,15 @@ class PowerLaw:
 
 
 @dataclass(frozen=True)
+class Bound(PowerLaw):
+    """What is expected of a quantity that falls at least as fast as N^exponent, up to `tolerance`."""
+
+    def holds(self, slope: Any) -> bool:
+        """Whether the interval lies below the exponent."""
+        return slope.high <= self.exponent + self.tolerance
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Quantities measured at several widths. `samples`: by the law's label, `[n, S]` over widths and seeds."""
 
