@@ -60,6 +60,7 @@ def correction_scaling(
     seeds: int = 8,
     times: Sequence[float] = (1.0, 4.0, 16.0),
     steps: int = 200,
+    seed: int = 0,
 ) -> CorrectionScaling:
     """Train finite networks by gradient flow and compare with the kernel and with its closed first correction.
 
@@ -88,13 +89,13 @@ def correction_scaling(
     with jax.enable_x64(True):
         pieces = np.maximum(1, np.ceil(steps * np.diff(at, prepend=0.0) / at[-1]).astype(int))
         work = (net, jnp.asarray(x), jnp.asarray(targets), jnp.asarray(at), jnp.asarray(pieces))
-        errors = np.array([[_errors(work, at, int(n), seed) for seed in range(seeds)] for n in sizes])
+        keys = jax.random.split(jax.random.key(seed), seeds)
+        errors = np.array([[_errors(work, at, int(n), key) for key in keys] for n in sizes])
     return CorrectionScaling(sizes, *np.moveaxis(errors, -1, 0))
 
 
-def _errors(work: tuple[Any, ...], times: np.ndarray, width: int, seed: int) -> tuple[float, float, float]:
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), width), seed)
-    tensors, f0, outputs = jax.tree.map(np.asarray, _trained(*work, key, jnp.asarray(width)))
+def _errors(work: tuple[Any, ...], times: np.ndarray, width: int, key: Array) -> tuple[float, float, float]:
+    tensors, f0, outputs = jax.tree.map(np.asarray, _trained(*work, jax.random.fold_in(key, width), jnp.asarray(width)))
     if not np.isfinite(outputs).all():
         raise RuntimeError("correction_scaling: training diverges; take more steps")
     y = np.asarray(work[2])

@@ -66,7 +66,14 @@ class HierarchyScaling:
 
 
 def hierarchy_scaling(
-    net: Layer, x: Any, y: Any, widths: Sequence[int], order: int = 4, seeds: int = 200, readout_mean: float = 0.0
+    net: Layer,
+    x: Any,
+    y: Any,
+    widths: Sequence[int],
+    order: int = 4,
+    seeds: int = 200,
+    readout_mean: float = 0.0,
+    seed: int = 0,
 ) -> HierarchyScaling:
     """Measure how O_2 … O_order and the NTK's velocity at initialisation fall with the width.
 
@@ -95,7 +102,9 @@ def hierarchy_scaling(
             f"got order {order}, {dense[-1].out} outputs and {len(y)} targets"
         )
     with jax.enable_x64(True):
-        found = [_measured(family, jnp.asarray(x), jnp.asarray(y), order, seeds, readout_mean, int(n)) for n in sizes]
+        drawn = [jax.random.split(jax.random.fold_in(jax.random.key(seed), int(n)), seeds) for n in sizes]
+        measured = partial(_measured, family, jnp.asarray(x), jnp.asarray(y), order, readout_mean)
+        found = [measured(keys, int(n)) for keys, n in zip(drawn, sizes, strict=True)]
     tensors = {s: np.stack([each[0][s] for each in found]) for s in range(2, order + 1)}
     velocity = np.stack([each[1] for each in found])
     naive = np.stack([each[2] for each in found]) if len(dense) == 2 else None
@@ -103,9 +112,8 @@ def hierarchy_scaling(
 
 
 def _measured(
-    family: WidthFamily, x: Array, y: Array, order: int, seeds: int, mean: float, width: int
+    family: WidthFamily, x: Array, y: Array, order: int, mean: float, keys: Array, width: int
 ) -> tuple[dict[int, np.ndarray], np.ndarray, np.ndarray]:
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(0), width), seeds)
     return jax.tree.map(np.asarray, _sizes(family.net, x, y, order, keys, jnp.asarray(mean), jnp.asarray(width)))
 
 

@@ -80,6 +80,7 @@ def lazy_scaling(
     seeds: int = 8,
     t: float = 20.0,
     steps: int = 200,
+    seed: int = 0,
 ) -> LazyScaling:
     """Train αh and its linearization by gradient flow on F_α = R(αh)/α², R = 1/(2D) Σ (αh − y)², over scales α.
 
@@ -104,7 +105,7 @@ def lazy_scaling(
         raise ValueError(f"lazy_scaling: wanted positive scales alphas [n], got {alphas}")
     with jax.enable_x64(True):
         x = jnp.asarray(np.asarray(x, np.float64))
-        keys = jax.random.split(jax.random.key(0), seeds)
+        keys = jax.random.split(jax.random.key(seed), seeds)
         shape = jax.eval_shape(lambda key: net.apply(net.init(key, x), x), keys[0]).shape
         if shape not in ((len(targets), 1), (len(targets),)):
             raise ValueError(

@@ -3,11 +3,31 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from . import architectures, exact, examinations, function_space, kernel, linear, parameterizations, simple_example
+from . import (
+    architectures,
+    exact,
+    examinations,
+    function_space,
+    hierarchy,
+    kernel,
+    linear,
+    parameterizations,
+    simple_example,
+)
 from .claim import Claim
 from .sections import SECTIONS
 
-_TOPICS = (function_space, parameterizations, simple_example, kernel, linear, exact, examinations, architectures)
+_TOPICS = (
+    function_space,
+    parameterizations,
+    simple_example,
+    kernel,
+    linear,
+    exact,
+    examinations,
+    architectures,
+    hierarchy,
+)
 
 
 class UnknownClaimError(ValueError):
