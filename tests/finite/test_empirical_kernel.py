@@ -268,7 +268,7 @@ def test_wrong_input_is_refused_before_any_work():
         EmpiricalKernel(f, params).ntk(jnp.ones((2, 3)), jnp.ones((2, 4)))
     with pytest.raises(ValueError, match="wanted arrays of real or complex numbers"):
         EmpiricalKernel(lambda p, x: (x @ p).sum(), params).ntk(jnp.ones((2, 3)))
-    with pytest.raises(ValueError, match=r"no method fits into 100 B .* give more memory"):
+    with pytest.raises(ValueError, match=r"no method is possible within memory=100 B .* give more memory"):
         EmpiricalKernel(f, params, memory=100).ntk(jnp.ones((2, 3)))
     with pytest.raises(ValueError, match=r"gram: .* all pairs of outputs"):
         wf.gram(EmpiricalKernel(f, params, outputs="full"), np.ones((4, 3), np.float32))

@@ -116,7 +116,7 @@ class EmpiricalKernel(eqx.Module):
         return self._plan_work(x1, x2).plan
 
     def _plan_work(self, x1: Any, x2: Any) -> Work:
-        return self._run(lambda kernel, x1, x2: _work(kernel, x1, x2), x1, x2, jit=False)
+        return self._run(_work, x1, x2, jit=False)
 
     def _run(self, compute: Callable, x1: Any, x2: Any, *more: Any, jit: bool = True) -> Any:
         """`compute(kernel, x1, x2, …)`, compiled, in the precision of the parameters."""
@@ -125,8 +125,11 @@ class EmpiricalKernel(eqx.Module):
         numpy = wide and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
         with jax.enable_x64(True) if numpy else nullcontext():
             kernel, x1, x2, more = jax.tree.map(_as_array, (self, x1, x2, more))
-            result = (eqx.filter_jit(compute) if jit else compute)(kernel, x1, x2, *more)
-        if not numpy or not jit:
+            if not jit:
+                return compute(kernel, x1, x2, *more)
+            result, mixing = _computed(kernel, compute, x1, x2, more)
+        _check_mixing(mixing)
+        if not numpy:
             return result
         known = lambda a: a if values_of(a) is None else values_of(a)  # noqa: E731
         return jax.tree.map(known, result)
@@ -179,6 +182,33 @@ def _check_inputs(x1: Any, x2: Any) -> None:
     shapes = [[np.shape(leaf)[1:] for leaf in jax.tree.leaves(x)] for x in (x1, x1 if x2 is None else x2)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"x1 and x2: inputs must have one shape, got {shapes[0]} and {shapes[1]}")
+
+
+@eqx.filter_jit
+def _computed(kernel: EmpiricalKernel, compute: Callable, x1: Any, x2: Any, more: tuple) -> tuple[Any, Any]:
+    return compute(kernel, x1, x2, *more), _mixing(kernel, x1)
+
+
+def _mixing(kernel: EmpiricalKernel, x: Any) -> Any:
+    """By how much outputs of the first and the last input change when they are one batch, over the largest output."""
+    if _rows(x) < 2:
+        return None
+    two = jax.tree.map(lambda a: a[jnp.asarray([0, -1])], x)
+    apart = RealView(kernel.f, kernel.params, lambda _: False, x).values(two)
+    leaves = jax.tree.leaves(kernel.f(kernel.params, two))
+    together = jnp.concatenate([leaf.reshape(2, -1).astype(apart.dtype) for leaf in leaves], axis=1)
+    largest = jnp.maximum(jnp.max(jnp.abs(apart)), jnp.finfo(apart.dtype).tiny)
+    return jnp.max(jnp.abs(together - apart)) / largest
+
+
+def _check_mixing(mixing: Any) -> None:
+    """Raises ValueError where rounding, which deep networks amplify, does not explain the change."""
+    known = None if mixing is None else values_of(mixing)
+    if known is not None and known > float(jnp.finfo(known.dtype).eps) ** 0.25:
+        raise ValueError(
+            f"f: outputs of an input change by {known:.1e} of the largest output with the other inputs of the batch, "
+            "as those of batch normalization in training do; use it with fixed statistics, and without dropout"
+        )
 
 
 def _view(kernel: EmpiricalKernel, x: Any) -> RealView:

@@ -40,14 +40,14 @@ class Part:
         g, m, c, k = self.site.sizes
         return g * m * (c + gradients * k)
 
-    def transient(self, block: int, sets: OutputSets) -> int:
-        """Numbers that two blocks of inputs hold while inner products are taken."""
+    def transient(self, block: int, sets: OutputSets, gradients: int) -> int:
+        """Numbers that two blocks of inputs, of that many gradients each, hold while inner products are taken."""
         if self.site is None or self.way == "jacobian":
             return 0
         if self.way == "gradient":
-            return 2 * block * sets.gradients * self.entries
+            return 2 * block * gradients * self.entries
         g, m, _, _ = self.site.sizes
-        return block**2 * g * m**2 * (1 + (sets.products if sets.kind == "full" else sets.sizes[0]))
+        return block**2 * g * m**2 * (1 + sets.sums)
 
     def operations(self, n1: int, n2: int, rows: int, sets: OutputSets) -> float:
         """Operations of the inner products between n1 and n2 inputs, and of forming the gradients of `rows` inputs."""
@@ -56,8 +56,7 @@ class Part:
             return written + 2 * pairs * sets.products * self.entries
         g, m, c, k = self.site.sizes
         if self.way == "factors":
-            kept = 1 + (sets.products if sets.kind == "full" else sets.sizes[0])
-            return pairs * g * m**2 * (2 * c + 2 * sets.products * k + _WRITTEN * kept)
+            return pairs * g * m**2 * (2 * c + 2 * sets.products * k + _WRITTEN * (1 + sets.sums))
         forming = 2.0 * rows * sets.gradients * m * self.entries
         return forming + written + 2 * pairs * sets.products * self.entries
 
@@ -67,7 +66,8 @@ class Task:
     """Sizes that costs follow from: inputs, outputs, and one evaluation of the function.
 
     `activations`, `widest`: bytes of all arrays that an evaluation writes, and of the largest one. A backward pass
-    keeps the first, and holds two cotangents like the second for each gradient.
+    keeps the first, and holds two cotangents like the second for each gradient. `reverse`: whether the
+    function can be differentiated backwards.
     """
 
     n1: int
@@ -75,6 +75,7 @@ class Task:
     symmetric: bool
     sets: OutputSets
     complex: bool
+    reverse: bool
     operations: float
     convolutions: float
     activations: float
@@ -87,38 +88,68 @@ class Task:
         """Inputs whose gradients are needed."""
         return self.n1 if self.symmetric else self.n1 + self.n2
 
+    def rows_in(self, block: int) -> int:
+        """Inputs whose gradients are computed, counted again for every pair of blocks that they are in."""
+        if block >= max(self.n1, self.n2):
+            return self.rows
+        blocks1, blocks2 = -(-self.n1 // block), -(-self.n2 // block)
+        return 2 * block * (blocks1 * (blocks1 + 1) // 2 if self.symmetric else blocks1 * blocks2)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """In which steps a kernel is computed, with its operations and bytes of work arrays.
+
+    `passes`: groups of parts whose gradients are held together, each with its own forward and backward pass. `block`:
+    inputs of a block. `outputs`: how many of the outputs that are summed over are held together.
+    """
+
+    passes: tuple[tuple[Part, ...], ...]
+    block: int
+    outputs: int
+    operations: float
+    bytes: float
+
 
 @dataclass(frozen=True)
 class EmpiricalPlan:
     """How a kernel will be computed, in numbers; `print` shows them beside the other methods.
 
-    `passes`: groups of parts whose gradients are held together, each with its own forward and backward pass. `block`:
-    inputs of a block. `operations` and `bytes` of each method that fits into the memory, from shapes.
+    `costs`: (operations, bytes) of each method that fits into the memory, from shapes. An operation is one of a large
+    matrix product; what is slower counts as more.
     """
 
     method: str
-    passes: tuple[tuple[Part, ...], ...]
-    block: int
+    steps: Steps
     costs: dict[str, tuple[float, float]]
     refused: dict[str, str]
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts."""
-        return tuple(part for some in self.passes for part in some)
+        return tuple(part for some in self.steps.passes for part in some)
+
+    @property
+    def block(self) -> int:
+        """Inputs of a block."""
+        return self.steps.block
 
     @property
     def operations(self) -> float:
-        """Floating point operations, about."""
-        return self.costs[self.method][0]
+        """Operations, about."""
+        return self.steps.operations
 
     @property
     def bytes(self) -> float:
         """Bytes of work arrays at a time, about."""
-        return self.costs[self.method][1]
+        return self.steps.bytes
 
     def __str__(self) -> str:
-        rows = [f"method    {self.method}, blocks of {self.block:,} inputs, {len(self.passes)} passes"]
+        steps = self.steps
+        rows = [
+            f"method    {self.method}, blocks of {steps.block:,} inputs, {steps.outputs:,} outputs at a time, "
+            f"{len(steps.passes)} passes"
+        ]
         for name, (operations, held) in self.costs.items():
             rows.append(f"{name:11}{operations:.1e} operations, {size(held)} at a time")
         rows += [f"{name:11}not possible: {why}" for name, why in self.refused.items()]
@@ -137,53 +168,57 @@ def plan_of(task: Task, ways: Mapping[str, Sequence[Part]], method: Method) -> E
     """
     found, refused = {}, {}
     for name in METHODS if method == "auto" else (method,):
-        if name == "products" and task.complex:
-            refused[name] = "outputs are complex"
+        if name == "products" and not task.reverse:
+            refused[name] = "the function has no reverse derivative"
             continue
-        passes, block, operations, held = _products(task, ways[name]) if name == "products" else _held(task, ways[name])
-        if held > task.memory:
-            refused[name] = f"it needs {size(held)}"
+        steps = _columns(task, ways[name]) if name == "products" else _held(task, ways[name])
+        if steps.bytes > task.memory:
+            refused[name] = f"it needs {size(steps.bytes)} of memory"
         else:
-            found[name] = passes, block, operations, held
+            found[name] = steps
     if not found:
         reasons = "; ".join(f"{name}: {why}" for name, why in refused.items())
-        raise ValueError(f"memory: no method fits into {size(task.memory)} ({reasons}); give more memory")
-    best = min(found, key=lambda name: found[name][2])
-    costs = {name: (operations, held) for name, (_, _, operations, held) in found.items()}
-    return EmpiricalPlan(best, found[best][0], found[best][1], costs, refused)
+        raise ValueError(f"no method is possible within memory={size(task.memory)} ({reasons}); give more memory")
+    best = min(found, key=lambda name: found[name].operations)
+    costs = {name: (steps.operations, steps.bytes) for name, steps in found.items()}
+    return EmpiricalPlan(best, found[best], costs, refused)
 
 
-def _products(task: Task, parts: Sequence[Part]) -> tuple[tuple, int, float, float]:
+def _columns(task: Task, parts: Sequence[Part]) -> Steps:
     """Columns of the kernel one by one: every gradient of x2, times the Jacobian of a block of x1."""
-    q, entries = task.sets.gradients, sum(part.entries for part in parts)
-    operations = _COLUMN * task.operations * (task.n2 * (1 + 2 * q) + 2 * task.n1 * task.n2 * q)
-    block = max(task.n1, 1)
-    held = lambda b: 2 * q * entries * task.itemsize + b * (1 + q) * task.activations  # noqa: E731
+    q, entries = task.sets.gradients * (2 if task.complex else 1), sum(part.entries for part in parts)
+    block, held = max(task.n1, task.n2), lambda b: 2 * q * entries * task.itemsize + b * (1 + q) * task.activations
     while block > 1 and held(block) > task.memory:
         block = -(-block // 2)
-    return (tuple(parts),), block, operations, held(block)
+    columns = task.n2 * max(1, -(-task.n1 // block))
+    operations = _COLUMN * task.operations * (columns * (1 + 2 * q) + 2 * task.n1 * task.n2 * q)
+    return Steps((tuple(parts),), block, task.sets.sizes[2], operations, held(block))
 
 
-def _held(task: Task, parts: Sequence[Part]) -> tuple[tuple, int, float, float]:
-    """Gradients, or their factors, of two blocks of inputs at a time."""
-    passes, block = _packed(task, parts), max(task.n1, task.n2)
-    while block > 1 and _bytes(task, passes, block) > task.memory:
-        block = -(-block // 2)
-    operations = task.rows * len(passes) * task.operations * (1 + task.sets.gradients)
-    if all(part.site is None for part in parts):
-        weights = task.operations + (_GROUPED - 1) * task.convolutions  # each pass takes the gradients of its own
-        operations += task.rows * task.sets.gradients * weights
-    half = 0.625 if task.symmetric and (block < task.n1 or task.sets.kind == "full") else 1.0
-    operations += half * sum(part.operations(task.n1, task.n2, task.rows, task.sets) for part in parts)
-    return passes, block, operations, _bytes(task, passes, block)
+def _held(task: Task, parts: Sequence[Part]) -> Steps:
+    """Gradients, or their factors, of two blocks of inputs at a time: the cheapest steps that fit, or the smallest.
+
+    Less is held by smaller blocks, by more passes, or by fewer of the summed outputs at a time.
+    """
+    q, fitting = task.sets.sizes[2], []
+    smallest = best = _steps(task, (tuple(parts),), max(task.n1, task.n2), q)
+    if smallest.bytes <= task.memory:
+        return smallest
+    for outputs in (some for some in range(q, 0, -1) if q % some == 0):
+        for share in (1, 2, 4, 8, 16, 32, 64):
+            passes, block = _packed(parts, task.sets.gradients * outputs // q, share), max(task.n1, task.n2)
+            while (best := _steps(task, passes, block, outputs)).bytes > task.memory and block > 1:
+                block = -(-block // 2)
+            fitting += [best] if best.bytes <= task.memory else []
+            smallest = min(smallest, best, key=lambda steps: steps.bytes)
+    return min(fitting, key=lambda steps: steps.operations, default=smallest)
 
 
-def _packed(task: Task, parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
-    """Parts in as few passes as let a block have some rows."""
-    room = task.memory / (2 * min(_LEAST_ROWS, max(task.n1, task.n2)) * task.itemsize) / 2
-    passes, filled = [[]], 0.0
+def _packed(parts: Sequence[Part], gradients: int, share: int) -> tuple[tuple[Part, ...], ...]:
+    """Parts in about `share` passes that hold about the same."""
+    room, passes, filled = sum(part.held(gradients) for part in parts) / share, [[]], 0.0
     for part in parts:
-        wanted = part.held(task.sets.gradients)
+        wanted = part.held(gradients)
         if passes[-1] and filled + wanted > room:
             passes.append([])
             filled = 0.0
@@ -192,10 +227,24 @@ def _packed(task: Task, parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
     return tuple(map(tuple, passes))
 
 
-def _bytes(task: Task, passes: tuple[tuple[Part, ...], ...], block: int) -> float:
-    q = task.sets.gradients
+def _steps(task: Task, passes: tuple[tuple[Part, ...], ...], block: int, outputs: int) -> Steps:
+    """These steps with what they cost."""
+    sets, parts = task.sets, [part for some in passes for part in some]
+    gradients, rows = sets.gradients * outputs // sets.sizes[2], task.rows_in(block)
+    runs = len(passes) * sets.sizes[2] // outputs  # of the function
+    if task.reverse:
+        operations = rows * task.operations * (runs + len(passes) * sets.gradients)
+    else:
+        operations = rows * task.operations * 2 * sum(part.entries for part in parts) * sets.sizes[2] // outputs
+    if all(part.site is None for part in parts):
+        weights = task.operations + (_GROUPED - 1) * task.convolutions  # each pass takes the gradients of its own
+        operations += rows * sets.gradients * weights
+    half = 0.625 if task.symmetric and (block < task.n1 or sets.kind == "full") else 1.0
+    operations += half * sum(part.operations(task.n1, task.n2, rows, sets) for part in parts)
+
     sides = block if task.symmetric and block >= task.n1 else 2 * block
-    held = max(sum(part.held(q) for part in some) for some in passes)
-    transient = max((part.transient(block, task.sets) for some in passes for part in some), default=0)
-    numbers = sides * held + transient + block**2 * task.sets.products
-    return numbers * task.itemsize * (2 if task.complex else 1) + sides * (task.activations + 2 * q * task.widest)
+    held = max(sum(part.held(gradients) for part in some) for some in passes)
+    transient = max((part.transient(block, sets, gradients) for part in parts), default=0)
+    numbers = (sides * held + transient + block**2 * sets.sums) * (2 if task.complex else 1)
+    bytes_ = numbers * task.itemsize + sides * (task.activations + 2 * gradients * task.widest)
+    return Steps(passes, block, outputs, operations, bytes_)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .derivatives import along
 from .empirical_work import Work
 
 
@@ -14,6 +15,8 @@ def product(work: Work, x1: Any, x2: Any, vectors: Array) -> Array:
     sets, n2 = work.sets, len(jax.tree.leaves(x2)[0])
     if sets.kind in ("channels", "diagonal") or work.view.complex:
         raise ValueError('product: wanted outputs="trace", "pseudo" or "full" of a network with real outputs')
+    if not work.reverse:
+        raise ValueError("product: wanted a function with a reverse derivative; a while_loop has none, a scan has")
     rows = n2 * (sets.entries if sets.kind == "full" else 1)
     if vectors.ndim != 2 or len(vectors) != rows:
         raise ValueError(f"vectors: wanted [{rows}, m], got {list(vectors.shape)}")
@@ -21,7 +24,7 @@ def product(work: Work, x1: Any, x2: Any, vectors: Array) -> Array:
     if sets.kind == "full":
         result = jax.lax.map(lambda v: _moved(work, x1, x2, v.reshape(n2, -1)).ravel(), columns)
         return result.T.astype(given)
-    combinations = sets.combinations(work.dtype)
+    combinations = sets.combinations(work.dtype).reshape(-1, sets.entries)
 
     def of_column(v: Array) -> Array:
         each = jax.lax.map(lambda c: _moved(work, x1, x2, v[:, None] * c[None]) @ c, combinations)
@@ -37,4 +40,4 @@ def _moved(work: Work, x1: Any, x2: Any, cotangents: Array) -> Array:
     (direction,) = jax.vjp(lambda values: every(values, x2), leaves)[1](cotangents)
     rates = map(work.rates_of, range(len(leaves)))
     rated = [d if r is None else d * r for d, r in zip(direction, rates, strict=True)]
-    return jax.jvp(lambda values: every(values, x1), (leaves,), (rated,))[1]
+    return along(lambda values: every(values, x1), leaves, rated, work.forward)

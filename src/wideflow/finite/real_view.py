@@ -27,7 +27,7 @@ class RealView:
         self.everything = [leaf for _, leaf in everything]
         self.origin, self.names, self.leaves = [], [], []
         for i, (path, leaf) in enumerate(everything):
-            if eqx.is_inexact_array(leaf) and trains(i):
+            if eqx.is_inexact_array(leaf) and leaf.size and trains(i):
                 parts = [leaf.real, leaf.imag] if jnp.iscomplexobj(leaf) else [leaf]
                 self.leaves += [jnp.asarray(part) for part in parts]
                 self.origin += [i] * len(parts)
@@ -47,6 +47,8 @@ class RealView:
                 )
         if not self.shapes:
             raise ValueError("f: wanted at least one array of outputs, got none")
+        if not self.entries:
+            raise ValueError(f"f: wanted at least one output for each input, got shapes {self.shapes}")
         self.complex = any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in jax.tree.leaves(outputs))
 
     @property

@@ -154,6 +154,7 @@ def _size(v: Any) -> int:
 
 
 def inner_jaxpr(eqn: Any) -> core.Jaxpr:
+    """The jaxpr that one of the `CALLS` calls."""
     inner = eqn.params[CALLS[eqn.primitive]]
     return inner.jaxpr if isinstance(inner, core.ClosedJaxpr) else inner
 
