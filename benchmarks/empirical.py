@@ -78,6 +78,21 @@ def recurrent(width: int, length: int, n: int) -> Work:
     )
 
 
+def tied(width: int, d: int, n: int, outputs: str) -> Work:
+    """An autoencoder whose decoder is the encoder's transpose, so that the weights have no inputs of their own."""
+    f = lambda W, x: jnp.tanh(x @ W) @ W.T  # noqa: E731
+    name = f"tied autoencoder of {width}, {n} inputs of {d}, {outputs}"
+    return Work(name, f, normal(d, width) / d**0.5, normal(n, d), outputs)
+
+
+def embedded(tokens: int, width: int, length: int, n: int) -> Work:
+    """Tokens read from a table, a dense layer, and the mean over tokens."""
+    params = {"table": normal(tokens, width), "W": normal(width, width) / width**0.5, "out": normal(width, 4)}
+    f = lambda p, x: jnp.mean(jnp.tanh(p["table"][x] @ p["W"]), axis=1) @ p["out"]  # noqa: E731
+    x = jnp.asarray(np.random.default_rng(0).integers(0, tokens, (n, length)))
+    return Work(f"{tokens:,} tokens of {width}, {length} in each of {n} inputs, 4 outputs, trace", f, params, x, "trace")
+
+
 def all_work() -> list[Work]:
     """Every row of the table."""
     return [
@@ -88,6 +103,9 @@ def all_work() -> list[Work]:
         convolutional(64, 32, 8, "trace"),
         convolutional(8, 8, 16, "trace"),
         recurrent(64, 20, 16),
+        tied(256, 64, 16, "trace"),
+        tied(64, 256, 2, "full"),
+        embedded(10_000, 64, 32, 16),
     ]
 
 

@@ -112,4 +112,4 @@ def test_a_model_of_ones_own_is_diagnosed_shown_and_written(command, tmp_path):
 def test_a_network_outside_the_kernel_regime_fails_the_check(command):
     code, out, _ = command("--depth", "1", "--width", "16", "--lr", "1000", *TINY, "--widths", "4,8,16", "--check")
     assert code == 1
-    assert "✗ FAIL" in out
+    assert "✗ FAILS" in out

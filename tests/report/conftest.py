@@ -1,9 +1,14 @@
 """A comparison with the shape and the looks of a real one, made with NumPy alone."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
+from wideflow.lecture.plot import Curve, Frame, Panel, Plot
+from wideflow.lecture.sections import SECTIONS
 from wideflow.report import write_report
+from wideflow.report.store import plain
 
 STEPS = np.array([0, 1, 2, 8, 32, 128, 1024])
 LR = 0.5
@@ -226,4 +231,62 @@ def diagnosis_results():
         "verdicts": [verdict | {"compared_with": "the NTK before training", "detail": ""}],
         "diagnosis": diagnosis,
         "widths": widths,
+    }
+
+
+@pytest.fixture(scope="session")
+def lecture_results():
+    """A lecture with all that its page can hold: every verdict, sliders, bands, long words; made with NumPy alone."""
+    widths = np.array([64, 128, 256, 512])
+    curve = Curve("change of Θ", widths, 1 / widths, 0.8 / widths, 1.2 / widths)
+    guide = Curve("∝ N^-1", widths, 1 / widths, kind="guide")
+    fall = Panel([curve, guide], "width N", "relative size", "a title", log="xy")
+    steps = np.arange(20)
+    frames = [
+        Frame(f"width {n}", (Panel([Curve("network", steps, np.exp(-steps / n), kind="theory")], "step", "f"),))
+        for n in widths
+    ]
+    plots = (
+        Plot("width", "Falls as 1/N.", "Against width on logarithmic axes.", (fall, fall)),
+        Plot("paths", "Outputs along training.", "Outputs along training.", (), tuple(frames), "width"),
+    )
+    long = "f_t(x) = Σ_α Θ_0(x, x_α) (Θ_0^{-1})_αβ (I − e^{−Θ_0 t/D})_βγ y_γ " * 6
+    claims = [
+        lecture_claim("holds", "kernel", True, "Θ_t → Θ_0: −1.02 (−1.10 … −0.95)", plots),
+        lecture_claim(
+            "fails", "kernel", False, "x" * 300, plots[:1], formula=long, correction="The slide says O(N^−½)."
+        ),
+        lecture_claim("absent", "architectures", None, "not tested", (), note="cifar10 is not at hand."),
+    ]
+    return {
+        "title": "Gradient Descent in Wide, Deep Neural Networks: every statement, tested",
+        "status": "complete",
+        "status_note": None,
+        "created": "2026-01-31T12:00:00+00:00",
+        "command": "wideflow lecture --quick",
+        "versions": {"wideflow": "0.1.0", "jax": "0.10.2"},
+        "settings": {"scale": "quick", "data": "each claim's own", "seed": 0},
+        "sections": SECTIONS,
+        "claims": plain(claims),
+    }
+
+
+def lecture_claim(name, section, passed, measured, plots, formula="Θ_t(x, x') = Θ_0(x, x')", correction="", note=""):
+    return {
+        "id": name,
+        "section": section,
+        "title": f"The claim that {name}",
+        "statement": "The NTK is frozen at its initial value under time evolution.",
+        "formula": formula,
+        "expected": "exponent −1 ± 0.15 beyond the 95 % interval",
+        "source": "Lee et al. 2019",
+        "code": "import wideflow as wf\n" + "print(" + "1 + " * 60 + "1)",
+        "correction": correction,
+        "passed": passed,
+        "measured": measured,
+        "numbers": {"widths": [64, 128], "slope": {"value": -1.0, "low": -1.1, "high": -0.9}},
+        "plots": [asdict(plot) for plot in plots],
+        "note": note,
+        "setting": {"scale": "quick", "data": "digits", "seed": 0},
+        "seconds": 1.5,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wideflow.report import write_diagnosis, write_report
+from wideflow.report import write_diagnosis, write_lecture, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -25,6 +25,20 @@ FLAGS = (
 )
 SIZE = "return [document.documentElement.scrollWidth, innerWidth]"
 WIDTHS = "return [...document.images].map(image => [image.alt, image.naturalWidth])"
+INKS = """
+const done = arguments[arguments.length - 1];
+Promise.all([...document.images].map(async image => {
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [300, 200];
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0, 300, 200);
+  const pixels = pen.getImageData(0, 0, 300, 200).data;
+  const colours = new Set();
+  for (let i = 0; i < pixels.length; i += 4) colours.add(pixels.slice(i, i + 4).join());
+  return colours.size;
+})).then(done);
+"""
 COLOURS = """
 const style = getComputedStyle(document.querySelector(arguments[0]));
 return [style.color, style.backgroundColor];
@@ -180,3 +194,42 @@ def test_page_of_a_diagnosis_opens_silently_and_fits_any_window(driver, diagnosi
         _resize(driver, width)
         assert driver.execute_script(SIZE) == [width, width]
         assert driver.execute_script(CLIPPED) == []
+
+
+@pytest.fixture
+def lecture(driver, lecture_results, tmp_path):
+    driver.get(write_lecture(lecture_results, tmp_path).as_uri())
+    return driver
+
+
+def test_page_of_the_lecture_opens_silently_with_every_figure_drawn(lecture):
+    assert lecture.get_log("browser") == []
+    assert len(lecture.execute_script(WIDTHS)) == 2 + 4 + 1  # figures, frames, what is printed of the frames
+    assert min(lecture.execute_async_script(INKS)) > 10  # a blank picture has one colour
+
+
+def test_every_statement_has_its_verdict_and_every_entry_of_the_contents_leads_to_it(lecture, lecture_results):
+    links = lecture.execute_script("return [...document.querySelectorAll('nav a')].map(a => a.getAttribute('href'))")
+    assert all(lecture.find_elements("css selector", link) for link in links)
+    badges = [badge.text for badge in lecture.find_elements("css selector", "article .badge")]
+    assert badges == ["✓ HOLDS", "✗ FAILS", "– NOT RUN"]
+    assert "The slide says" in lecture.find_element("id", "fails").text
+    assert "not at hand" in lecture.find_element("id", "absent").text
+
+
+def test_slider_of_the_lecture_moves_its_frame(lecture):
+    from selenium.webdriver import Keys
+
+    for key, width in ((Keys.HOME, 64), (Keys.ARROW_RIGHT, 128), (Keys.END, 512)):
+        _press(lecture, key)
+        assert _visible(lecture) == [f"width {width}"]
+    assert lecture.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_page_of_the_lecture_fits_the_width_of_the_window(lecture, width):
+    _resize(lecture, width)
+    lecture.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert lecture.execute_script(SIZE) == [width, width]
+    inside = [one for one in lecture.execute_script(CLIPPED) if not one.startswith(("<code", "<pre"))]
+    assert inside == []

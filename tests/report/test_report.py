@@ -68,8 +68,8 @@ def test_page_shows_verdicts_in_words(folder):
     text = Page(folder / "index.html").text
     assert "100 networks of width 512 trained on digits disagree" in text
     for words in (
-        "✓ PASS",
-        "✗ FAIL",
+        "✓ HOLDS",
+        "✗ FAILS",
         "– NOT RUN",
         "largest error 2.4 standard errors",
         "between 0.71 and 1.41",

@@ -11,7 +11,7 @@ _STYLES = {True: "green", False: "bold red", None: "dim"}
 
 
 def verdict_word(passed: bool | None) -> Text:
-    """✓ PASS, ✗ FAIL or – NOT RUN."""
+    """✓ HOLDS, ✗ FAILS or – NOT RUN."""
     from ..report.summary import WORDS
 
     _, word, symbol = WORDS[passed]

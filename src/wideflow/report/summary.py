@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-WORDS = {True: ("pass", "PASS", "✓"), False: ("fail", "FAIL", "✗"), None: ("not-run", "NOT RUN", "–")}
+WORDS = {True: ("pass", "HOLDS", "✓"), False: ("fail", "FAILS", "✗"), None: ("not-run", "NOT RUN", "–")}
 
 
 def verdict_word(passed: bool | None) -> dict[str, str]:
