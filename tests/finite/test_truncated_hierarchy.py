@@ -192,3 +192,15 @@ def test_tensors_that_do_not_fit_are_refused():
             FirstCorrection(tensors, f0, y).outputs(t)
     with pytest.raises(ValueError, match="wanted finite times"):
         TruncatedHierarchy(tensors, f0, y).outputs(np.inf)
+
+
+def test_tensors_in_float32_may_be_asymmetric_by_their_rounding():
+    tensors, f0, y = synthetic(KERNELS["a zero rate"] + np.eye(len(KERNELS["a zero rate"])))
+    rounded = {s: tensor.astype(np.float32) for s, tensor in tensors.items()}
+    rounded[2][0, 1] *= 1 + 2 * np.finfo(np.float32).eps
+    np.testing.assert_allclose(
+        FirstCorrection(rounded, f0, y).outputs(1.0), FirstCorrection(tensors, f0, y).outputs(1.0), rtol=1e-5
+    )
+    rounded[2][0, 1] *= 1.01
+    with pytest.raises(ValueError, match="not symmetric"):
+        FirstCorrection(rounded, f0, y)

@@ -1,5 +1,6 @@
 """Where the kernel picture ends: large learning rates, finite width, features, limits other than infinite width."""
 
+from . import finite_width as finite_width
 from .coordinate_check import CoordinateCheck as CoordinateCheck
 from .coordinate_check import coordinate_check as coordinate_check
 from .coordinate_check import preactivations as preactivations

@@ -18,17 +18,20 @@ from .perceptron import checked_vectors
 from .slope import Slope, fit_slope
 from .width_family import WidthFamily
 
+STARTS = ("plain", "centred")
+
 
 @dataclass(frozen=True)
 class CorrectionScaling:
     """Errors of two predictions of finite networks over widths and seeds. Printable.
 
-    `widths [n]`. `kernel [n, S]`: the largest |f − f_NTK| over inputs and times, with each network's own initial kernel
+    `widths [n]`. `start`: "plain" or "centred". `kernel [n, S]`: the largest |f − f_NTK| over inputs and times, with each network's own initial kernel
     held constant. `corrected [n, S]`: the same with the first correction in 1/width added. `change [n, S]`: the largest
     |f − f_0|, what is to be predicted.
     """
 
     widths: Int[np.ndarray, " n"]
+    start: str
     kernel: Float[np.ndarray, "n S"]
     corrected: Float[np.ndarray, "n S"]
     change: Float[np.ndarray, "n S"]
@@ -44,7 +47,7 @@ class CorrectionScaling:
         return fit_slope(self.widths, self.corrected, geometric_mean)
 
     def __str__(self) -> str:
-        lines = [f"{'width':>6} {'change of f':>12} {'kernel error':>13} {'corrected':>10}"]
+        lines = [f"{self.start} start", f"{'width':>6} {'change of f':>12} {'kernel error':>13} {'corrected':>10}"]
         sizes = [geometric_mean(v) for v in (self.change, self.kernel, self.corrected)]
         lines += [f"{n:6} {a:12.3g} {b:13.2g} {c:10.2g}" for n, a, b, c in zip(self.widths, *sizes, strict=True)]
         return "\n".join([*lines, f"exponents: kernel {self.kernel_slope}, corrected {self.corrected_slope}"])
@@ -61,16 +64,19 @@ def correction_scaling(
     times: Sequence[float] = (1.0, 4.0, 16.0),
     steps: int = 200,
     seed: int = 0,
+    start: str = "plain",
 ) -> CorrectionScaling:
     """Train finite networks by gradient flow and compare with the kernel and with its closed first correction.
 
     `net`: Dense, nonlinearity, …, Dense(1), hidden layers of the largest width; `widths`: at least four, up to it.
     `x [P, d]`: the D training inputs, then any others; `y [D]`. Square loss L = 1/(2D) Σ (f − y)². The networks are
-    integrated by `steps` Runge-Kutta steps between times 0 and the last, in float64.
+    integrated by `steps` Runge-Kutta steps between times 0 and the last, in float64. `start`: "plain", networks as they
+    are drawn, or "centred", f − f_0 is trained: then every network has to learn the same, and the errors, which are
+    cubic in the residual, vary by 2 from seed to seed where they vary by 5.
     The exponents are −1 and −2 where the residual is small enough for the width: the expansion is in
     (change of the kernel)/(kernel), and where `change` of narrow networks is not, narrow widths must be left out.
-    Errors: ValueError for other networks, widths out of range, times that are not ascending; RuntimeError where the
-    steps are too long. Cost: one compilation of O_4 (6 s) and, for each width and seed, D³ Jacobian-vector products of
+    Errors: ValueError for other networks and starts, widths out of range, times that are not ascending; RuntimeError
+    where the steps are too long. Cost: one compilation of O_4 (6 s) and, for each width and seed, D³ Jacobian-vector products of
     the widest network and D⁴ exponentials of 5 × 5 matrices a time: D up to about 8.
 
     ```python
@@ -86,19 +92,22 @@ def correction_scaling(
         raise ValueError(f"correction_scaling: wanted ascending positive times, got {times}")
     if not 0 < len(targets) <= len(x):
         raise ValueError(f"correction_scaling: wanted targets for the first of {len(x)} inputs, got {len(targets)}")
+    if start not in STARTS:
+        raise ValueError(f"correction_scaling: start must be one of {STARTS}, got {start!r}")
     with jax.enable_x64(True):
         pieces = np.maximum(1, np.ceil(steps * np.diff(at, prepend=0.0) / at[-1]).astype(int))
-        work = (net, jnp.asarray(x), jnp.asarray(targets), jnp.asarray(at), jnp.asarray(pieces))
+        kept = jnp.asarray(float(start == "centred"))
+        work = (net, jnp.asarray(x), jnp.asarray(targets), jnp.asarray(at), jnp.asarray(pieces), kept)
         keys = jax.random.split(jax.random.key(seed), seeds)
         errors = np.array([[_errors(work, at, int(n), key) for key in keys] for n in sizes])
-    return CorrectionScaling(sizes, *np.moveaxis(errors, -1, 0))
+    return CorrectionScaling(sizes, start, *np.moveaxis(errors, -1, 0))
 
 
 def _errors(work: tuple[Any, ...], times: np.ndarray, width: int, key: Array) -> tuple[float, float, float]:
-    tensors, f0, outputs = jax.tree.map(np.asarray, _trained(*work, jax.random.fold_in(key, width), jnp.asarray(width)))
+    found = _trained(*work, jax.random.fold_in(key, width), jnp.asarray(width))
+    tensors, f0, y, outputs = jax.tree.map(np.asarray, found)
     if not np.isfinite(outputs).all():
         raise RuntimeError("correction_scaling: training diverges; take more steps")
-    y = np.asarray(work[2])
     first = FirstCorrection(tensors, f0, y)
     corrected = first.outputs(times)
     others = corrected - first.correction(times), corrected, f0
@@ -106,11 +115,15 @@ def _errors(work: tuple[Any, ...], times: np.ndarray, width: int, key: Array) ->
 
 
 @jax.jit
-def _trained(net: Layer, x: Array, y: Array, times: Array, pieces: Array, key: Array, width: Array) -> Any:
-    """O_2 … O_4, the initial outputs `[P]` and those at the times `[T, P]` of one network."""
+def _trained(
+    net: Layer, x: Array, y: Array, times: Array, pieces: Array, kept: Array, key: Array, width: Array
+) -> Any:
+    """O_2 … O_4, initial outputs `[P]`, targets y + `kept` f_0 `[D]` and outputs at the times `[T, P]`."""
     family = WidthFamily(net)
     params, mask = family.init(key, x, width)
     f = partial(_outputs, family)
+    f0 = f((params, mask), x)
+    y = y + kept * f0[: len(y)]  # f − f_0 towards y is f towards y + f_0
     tensors = hierarchy(f, (params, mask), x, 4, x[: len(y)])
     flow = NetworkFlow(f, x[: len(y)], lambda outputs: (outputs - y) / len(y))
 
@@ -123,7 +136,7 @@ def _trained(net: Layer, x: Array, y: Array, times: Array, pieces: Array, key: A
         return (end, params), f((params, mask), x)
 
     _, outputs = jax.lax.scan(advance, (jnp.zeros_like(times[0]), params), (times, pieces))
-    return tensors, f((params, mask), x), outputs
+    return tensors, f0, y, outputs
 
 
 def _outputs(family: WidthFamily, params: Any, x: Array) -> Array:

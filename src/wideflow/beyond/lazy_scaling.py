@@ -171,12 +171,17 @@ def _velocity(h: Model, params: Any, x: Array, y: Array, alpha: Array) -> Any:
 
 def runge_kutta_step(velocity: Any, state: Any, dt: Any) -> Any:
     """One step of the classical method of order four for d(state)/dt = velocity(state), a tree."""
-    shifted = lambda k, s: jax.tree.map(lambda a, b: a + s * dt * b, state, k)  # noqa: E731
-    k1 = velocity(state)
-    k2 = velocity(shifted(k1, 0.5))
-    k3 = velocity(shifted(k2, 0.5))
-    k4 = velocity(shifted(k3, 1.0))
-    return jax.tree.map(lambda s, a, b, c, d: s + dt / 6 * (a + 2 * b + 2 * c + d), state, k1, k2, k3, k4)
+
+    def stage(carry: tuple[Any, Any], coefficients: Array) -> tuple[tuple[Any, Any], None]:
+        slope, total = carry
+        place, weight = coefficients
+        slope = velocity(jax.tree.map(lambda s, k: s + place.astype(s.dtype) * dt * k, state, slope))
+        return (slope, jax.tree.map(lambda a, k: a + weight.astype(k.dtype) * k, total, slope)), None
+
+    still = jax.tree.map(jnp.zeros_like, state)
+    stages = jnp.array([[0.0, 1.0], [0.5, 2.0], [0.5, 2.0], [1.0, 1.0]])
+    (_, total), _ = jax.lax.scan(stage, (still, still), stages)  # a scan compiles the velocity once, not four times
+    return jax.tree.map(lambda s, k: s + dt / 6 * k, state, total)
 
 
 def _flat_jacobian(h: Model, params: Any, x: Array) -> Array:

@@ -111,6 +111,10 @@ class NtkFluctuations:
         )
         return len(perceptron.dense) * gain * (x**2).mean(axis=1)
 
+    def variance(self, net: Layer, x: Any) -> Float[np.ndarray, " n"]:
+        """Var Θ̂(x, x) = (R − 1) E[Θ̂(x, x)]² over networks, for each input."""
+        return (self.second_moment - 1) * self.mean(net, x) ** 2
+
 
 def _slopes(activation: Layer) -> tuple[float, float]:
     """φ' below and above zero."""

@@ -16,6 +16,7 @@ from ..compare.network import network
 from ..compare.settings import SettingsError
 from .settings import DiagnosisSettings
 
+_ADAPTERS = "for a module, what wideflow.finite.from_nnx, from_linen or from_equinox makes of it"
 _RETURNS = "(f, params) or (f, params, hidden), with f(params, x [n, …]) -> [n, …]"
 
 
@@ -63,14 +64,15 @@ class Source:
         try:
             made = self.make(key, x, width) if self.takes_width else self.make(key, x)
         except Exception as error:
-            raise self._failed("raised", error) from error
+            raise self._failed("raised", error, x) from error
         if not isinstance(made, tuple | list) or len(made) not in (2, 3) or not callable(made[0]):
-            raise SettingsError(f"{self.name}: wanted it to return {_RETURNS}, got {_described(made)}")
+            hint = f"; {_ADAPTERS}" if callable(made) else ""
+            raise SettingsError(f"{self.name}: wanted it to return {_RETURNS}, got {_described(made)}{hint}")
         drawn = Drawn(*made)
         try:
             outputs = jax.eval_shape(drawn.f, drawn.params, x)
         except Exception as error:
-            raise self._failed("returned a function f(params, x) that raised", error) from error
+            raise self._failed("returned a function f(params, x) that raised", error, x) from error
         if not isinstance(outputs, jax.ShapeDtypeStruct) or outputs.shape[:1] != x.shape[:1]:
             raise SettingsError(
                 f"{self.name}: f(params, x) must give one array [n, …] for inputs {list(x.shape)}, got "
@@ -78,13 +80,14 @@ class Source:
             )
         return drawn
 
-    def _failed(self, what: str, error: Exception) -> SettingsError:
+    def _failed(self, what: str, error: Exception, x: Any) -> SettingsError:
         """The user's error in one message, with the last line of the user's own code that it passed."""
         file = getattr(getattr(self.make, "__code__", None), "co_filename", None)
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
         first = next(iter(str(error).strip().splitlines()), "")
-        return SettingsError(f"{self.name}: {what} {type(error).__name__}{where}: {first}")
+        inputs = f"its inputs are {list(x.shape)}{', pictures with --images' if x.ndim == 2 else ''}"
+        return SettingsError(f"{self.name}: {what} {type(error).__name__}{where}: {first.rstrip('.')}; {inputs}")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,7 @@ from ..compare.probes import task_of
 from ..compare.run import Watcher
 from ..compare.settings import SettingsError
 from ..dynamics import GradientDescent, HeavyBall, Nesterov, Rule
-from ..finite import Diagnosis, WidthExtrapolation, critical_rate, diagnose, measure_deviation
+from ..finite import Diagnosis, Model, WidthExtrapolation, critical_rate, diagnose, measure_deviation
 from .model import Drawn, Source
 from .sections import data_section, diagnosis_section, network_section, widths_section
 from .settings import DiagnosisSettings
@@ -43,10 +45,12 @@ class DiagnosisRun:
         self.drawn = self._draw(self.width)
         outputs = jax.eval_shape(self.drawn.f, self.drawn.params, self.inputs[0]).shape[1:]
         self.targets = targets_of(task, settings.loss, outputs)
+        with self._blamed():
+            Model(eqx.filter_jit(self.drawn.f), self.drawn.params).checked(self.inputs[0])
         for width in self.widths:
             self._draw(width)
         self.results: dict[str, Any] = {
-            "title": f"Is this network in the kernel regime? {self.source.name} on {task.name}",
+            "title": f"Is this network in the kernel regime? {Path(self.source.name).name} on {task.name}",
             "status": "interrupted",
             "status_note": "Stopped before the network was diagnosed.",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -81,7 +85,8 @@ class DiagnosisRun:
         self.results["settings"]["lr"] = rule.lr
         with self._stage("the network and its linearization", 1) as advance:
             loss, steps = self.targets.loss, self.settings.steps
-            found = diagnose(self.drawn.f, self.drawn.params, self._data(), rule, loss, steps, self.drawn.hidden)
+            with self._blamed():
+                found = diagnose(self.drawn.f, self.drawn.params, self._data(), rule, loss, steps, self.drawn.hidden)
             advance(1)
         self._show(found)
         return rule.lr / critical
@@ -109,9 +114,15 @@ class DiagnosisRun:
         return path.deviation
 
     def _critical_rate(self, drawn: Drawn) -> float:
-        try:
+        with self._blamed():
             return critical_rate(drawn.f, drawn.params, self._data(), self._rule(1.0), self.targets.loss)
-        except ValueError as error:  # of the user's network: outputs that are not finite, no parameters
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """A ValueError inside is of the user's network: outputs that are not finite, no parameters; SettingsError."""
+        try:
+            yield
+        except ValueError as error:
             raise SettingsError(f"{self.source.name}: {error}") from error
 
     def _data(self) -> tuple[Any, Any, Any, Any]:

@@ -20,6 +20,8 @@ from .hidden import HiddenMovement, feature_kernel, hidden_changes, preactivatio
 from .kernel_movement import KernelMovement
 from .lazy_index import lazy_index
 from .linearize import linearize
+from .model import Model
+from .optimizer import optimizer_of
 from .relative_change import relative_change
 from .top_eigenvalues import top_eigenvalues
 from .training_data import TrainingData
@@ -51,7 +53,8 @@ def diagnose(
     five times, and on the held-out points twice; some tens of products with the Hessian. Memory: six times the NTK
     `[D, D]`, and some tens of vectors of parameters.
     Errors: TypeError for another rule, and data in no known form; ValueError for fewer than one step, targets in the
-    wrong form, outputs of another shape than the targets, and a network that is not finite at the start.
+    wrong form, outputs of another shape than the targets, a network that is not finite at the start, and one whose
+    outputs of an example depend on the rest of the batch, as with batch normalisation in training mode.
     Source: Lee et al. 2019; Chizat et al. 2019; Cohen et al. 2021; Fort et al. 2020.
 
     ```python
@@ -60,6 +63,7 @@ def diagnose(
     """
     _check(rule, steps)
     task = _Task.of(f, params, data, loss, preactivations_of(f) if hidden is None else hidden)
+    Model(task.f, task.start).checked(task.x)
     before = task.curvature(task.start)
     critical, sharpness = _critical_rate(before, rule), before.sharpness(_TOLERANCE)
     record, end = _Record(task), task.start
@@ -139,13 +143,6 @@ def _critical_rate(curvature: Curvature, rule: Rule) -> float:
     return rule.max_learning_rate(float(top.values[0]))
 
 
-def _optimizer(rule: Rule) -> Any:
-    """The rule as an optimizer of optax."""
-    import optax
-
-    return optax.sgd(rule.lr, getattr(rule, "momentum", None), nesterov=isinstance(rule, Nesterov))
-
-
 class _OfArrays:
     """A function of all parameters as one of arrays alone: what is no array, as a function in a module, is set."""
 
@@ -205,7 +202,7 @@ class _Record:
 
     def walk(self, rule: Rule, steps: Iterable[int]) -> Iterator[tuple[int, Any]]:
         """Train the network and its linearization; their outputs are recorded, the network's parameters returned."""
-        network, linear = (self.task.descent(g, _optimizer(rule)) for g in (self.task.f, self.task.linear))
+        network, linear = (self.task.descent(g, optimizer_of(rule)) for g in (self.task.f, self.task.linear))
         for step in sorted(steps):
             network.advance(step)
             linear.advance(step)

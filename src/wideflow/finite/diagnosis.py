@@ -102,12 +102,12 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """The regime in words, with the numbers that decide."""
-        numbers = f"the NTK changed by {self.ntk_change:.2g} of itself, "
-        numbers += f"outputs are off the linearization by {self.deviation:.2g} of their change"
+        numbers = f"the NTK changed by {percent(self.ntk_change)}, "
+        numbers += f"outputs are off the linearization by {percent(self.deviation)} of their own change"
         said = {
             "diverged": "training diverged; take a smaller learning rate",
-            "kernel": f"in the kernel regime: {numbers}, both at most {LAZY}",
-            "between": f"near the kernel regime but not in it: {numbers}; at most {LAZY} would be",
+            "kernel": f"in the kernel regime: {numbers}, both at most {percent(LAZY)}",
+            "between": f"near the kernel regime but not in it: {numbers}; at most {percent(LAZY)} would be",
             "not kernel": f"not in the kernel regime: {numbers}",
         }[self.regime]
         if self.rule.lr >= self.critical_rate:
@@ -150,6 +150,11 @@ class Diagnosis:
         named = {"network": scores.network, "linearization": scores.linearization}
         named |= {"NTK before": scores.before, "NTK after": scores.after}
         return [("held out", "; ".join(f"{name} {_shown(one)}" for name, one in named.items()))]
+
+
+def percent(share: float) -> str:
+    """Two digits, three from 100 on: 0.012%, 27%, 104%."""
+    return f"{100 * share:.{3 if share >= 1 else 2}g}%"
 
 
 def _movement(kernel: KernelMovement) -> str:

@@ -42,7 +42,7 @@ class FirstCorrection:
             raise ValueError(f"FirstCorrection: wanted the tensors O_2, O_3 and O_4, got the orders {sorted(tensors)}")
         start = TrainingTensors.of(tensors, f0, y_train)
         M, D = start.y.size, start.points
-        spectrum = Spectrum.of(start.tensors[0][:M] / D, "tensors[2]")
+        spectrum = Spectrum.of((start.tensors[0][:M] / D).astype(start.dtype), "tensors[2]")
         V, self.singular = spectrum.vectors, bool(spectrum.null.any())
         ntk, third, fourth = (tensor / D**s for s, tensor in enumerate(start.tensors, start=1))
         c = V.T @ (start.f0[:M] - start.y)

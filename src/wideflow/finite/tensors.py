@@ -15,14 +15,16 @@ class TrainingTensors:
     """Square loss L = 1/(2D) Σ_α ‖f(x_α) − y_α‖² in float64, every pair of an input and an output being one argument.
 
     `tensors`: O_2 … O_p, shapes `[P, M]`, `[P, M, M]` …, the M training arguments being the first of the P. `f0 [P]`:
-    outputs at the start. `y [M]`. `points`: D, the number of inputs among the M.
+    outputs at the start. `y [M]`. `points`: D, the number of inputs among the M. `shape`: of the outputs as they came
+    in. `dtype`: in which O_2 came in, which says how far it may be from a kernel by rounding.
     """
 
     tensors: tuple[np.ndarray, ...]
     f0: Float[np.ndarray, " P"]
     y: Float[np.ndarray, " M"]
     points: int
-    shape: tuple[int, ...]  # of outputs as they came in
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
     @classmethod
     def of(cls, tensors: Mapping[int, Any], f0: Any, y_train: Any) -> "TrainingTensors":
@@ -42,7 +44,7 @@ class TrainingTensors:
             wanted = (len(f0), *axes) + (s - 1) * (len(y), *axes)
             tensor = checked_outputs(tensors[s], wanted, f"tensors[{s}]")
             arrays.append(tensor.reshape(f0.size, *(s - 1) * [y.size]))
-        return cls(tuple(arrays), f0.reshape(-1), y.reshape(-1), len(y), f0.shape)
+        return cls(tuple(arrays), f0.reshape(-1), y.reshape(-1), len(y), f0.shape, np.asarray(tensors[2]).dtype)
 
 
 def checked_times(t: Any) -> tuple[Float[np.ndarray, " T"], bool]:

@@ -84,7 +84,7 @@ class WidthExtrapolation:
         if not self.usable:
             return f"the fit is not usable: {power} does not fall beyond doubt; take wider networks, or more widths"
         low, width, high = (_shown(one) for one in (self.width_range[0], self.width, self.width_range[1]))
-        found = f"deviation ∝ {power}; {self.wanted:g} needs a width of about {width} ({low} … {high})"
+        found = f"the deviation falls as {power}; {self.wanted:g} needs a width of about {width} ({low} … {high})"
         far = self.width > _FAR * self.widths.max()
         return found + (f", more than {_FAR:g} times what was measured: check it with wider networks" if far else "")
 
