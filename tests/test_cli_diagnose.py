@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_bad_input_is_one_message_before_anything_is_written(command, tmp_path, 
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_model_of_ones_own_is_diagnosed_shown_and_written(command, tmp_path):
+def test_a_model_of_ones_own_is_diagnosed_shown_and_written(command, tmp_path, monkeypatch):
     (tmp_path / "model.py").write_text(MODEL)
     options = ["model.py:make_model", "--loss", "cross-entropy", "--images", *TINY, "--out", "demo", "--lr", "1e-4"]
     code, out, err = command(*options, "--check")
@@ -104,11 +105,16 @@ def test_a_model_of_ones_own_is_diagnosed_shown_and_written(command, tmp_path):
     assert "but training has barely begun" in " ".join(out.split())
     assert "deviation by width" in err
     assert (tmp_path / "demo" / "index.html").is_file()
+    results["diagnosis"]["regime"] = "between"
+    with monkeypatch.context() as patch:
+        patch.setattr("wideflow.diagnostics.run.DiagnosisRun", lambda *_: SimpleNamespace(run=lambda: results))
+        assert command("--check", "--out", "other")[0] == 1
     code, _, err = command("model.py:make_model", *TINY, "--out", "demo")
     assert code == 2
     assert "holds another run's results" in err
 
 
+@pytest.mark.slow
 def test_a_network_outside_the_kernel_regime_fails_the_check(command):
     code, out, _ = command("--depth", "1", "--width", "16", "--lr", "1000", *TINY, "--widths", "4,8,16", "--check")
     assert code == 1

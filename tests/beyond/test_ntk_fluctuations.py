@@ -72,12 +72,17 @@ def test_growth_with_beta_is_eleven_thirds_at_first_and_five_in_the_end():
     assert large_depth(6) / np.exp(5 * 6) == pytest.approx(1 / 3, abs=0.05)
 
 
-def test_mean_is_the_kernel_at_infinite_width():
+def test_mean_and_variance_are_those_of_the_infinite_kernel_and_the_second_moment():
     x = np.random.default_rng(0).standard_normal((3, 4))
     net = nn.Serial(nn.Dense(5, w=1.3), nn.LeakyRelu(0.2), nn.Dense(9, w=0.8), nn.LeakyRelu(0.2), nn.Dense(1, w=1.1))
     law = NtkFluctuations.of(net)
     assert law.widths == (5, 9)
-    np.testing.assert_allclose(law.mean(net, x), np.diag(wf.Kernel(net).ntk(x)), rtol=1e-9)
+    K = theta = 1.3**2 * (x**2).mean(axis=1)
+    for w in (0.8, 1.1):
+        K = w**2 * 0.52 * K  # E[φ'²] = (1 + 0.2²)/2
+        theta = K + w**2 * 0.52 * theta
+    np.testing.assert_allclose(law.mean(net, x), theta, rtol=1e-12)
+    np.testing.assert_allclose(law.variance(net, x), (law.second_moment - 1) * theta**2, rtol=1e-12)
 
 
 def test_networks_without_the_law_are_refused_with_the_reason():

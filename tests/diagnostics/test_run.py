@@ -72,25 +72,20 @@ def test_a_page_shows_every_section_and_hostile_text_is_escaped(results, tmp_pat
     assert figures == {"loss-training", "loss-test", "deviation", "ntk-spectrum", "deviation-by-width"}
 
 
-@pytest.mark.parametrize(
-    ("stage", "diagnosed_first", "note"),
-    [
-        ("the network and its linearization", False, "before the network was diagnosed"),
-        ("deviation by width", True, "before the deviations of all widths"),
-    ],
-)
-def test_an_interrupted_run_keeps_what_is_finished_and_its_page_says_so(tmp_path, stage, diagnosed_first, note):
-    results = diagnosed(Follower(stop_in=stage))
+def test_a_run_interrupted_at_first_says_so_on_its_page(tmp_path):
+    results = diagnosed(Follower(stop_in="the network and its linearization"))
     assert results["status"] == "interrupted"
-    assert note in results["status_note"]
-    assert ("diagnosis" in results) == diagnosed_first
+    assert "before the network was diagnosed" in results["status_note"]
+    assert "diagnosis" not in results
     page = write_diagnosis(results, tmp_path).read_text(encoding="utf-8")
     assert "Interrupted run" in page
     assert "The run stopped before" in page
 
 
-def test_a_network_that_diverges_is_written_too(tmp_path):
-    results = diagnosed(lr=1e6, steps=40)
+def test_a_network_that_diverges_and_is_interrupted_later_is_written_too(tmp_path):
+    results = diagnosed(Follower(stop_in="deviation by width"), lr=1e6, steps=40)
+    assert results["status"] == "interrupted"
+    assert "before the deviations of all widths" in results["status_note"]
     assert results["diagnosis"]["regime"] == "diverged"
     write_json(results, tmp_path / "results.json")
     assert json.loads((tmp_path / "results.json").read_text())["diagnosis"]["losses"][1] is None
@@ -116,3 +111,19 @@ def test_widths_of_a_model_without_one_are_refused(tmp_path, monkeypatch):
     file.write_text("def make(key, x):\n    return (lambda p, x: x @ p), __import__('jax.numpy').numpy.ones((64, 1))\n")
     with pytest.raises(SettingsError, match="takes no width"):
         DiagnosisRun(DiagnosisSettings(model=f"{file}:make", **{**TINY, "width": None}), Follower(), "")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("(x - x.mean(axis=0, keepdims=True)) @ p", "has other outputs alone than in the batch"),
+        ("x @ p / 0.0", "the outputs of example 0 are not finite"),
+    ],
+)
+def test_a_model_without_kernels_of_single_examples_is_refused_at_once(tmp_path, function, message):
+    file = tmp_path / "refused_model.py"
+    file.write_text(
+        f"import jax.numpy as jnp\ndef make(key, x):\n    return (lambda p, x: {function}), jnp.ones((64, 1))\n"
+    )
+    with pytest.raises(SettingsError, match=f"make: .*{message}"):
+        DiagnosisRun(DiagnosisSettings(model=f"{file}:make", train=8, test=8), Follower(), "")

@@ -130,7 +130,7 @@ def test_a_wide_network_is_in_the_kernel_regime():
     assert not got.barely_trained
     assert 0 < got.ntk_change < 0.1
     assert 0 < got.deviation < 0.1
-    assert str(got).splitlines()[0].startswith("verdict     in the kernel regime: the NTK changed by 0.0")
+    assert str(got).splitlines()[0].startswith("verdict     in the kernel regime: the NTK changed by ")
 
 
 def test_a_narrow_network_above_the_critical_rate_is_not():
@@ -182,7 +182,7 @@ def test_training_that_diverges_is_said_to():
 @pytest.mark.parametrize(
     ("change", "regime", "words"),
     [
-        ({}, "kernel", "both at most 0.1"),
+        ({}, "kernel", "both at most 10%"),
         ({"deviation": 0.2}, "between", "near the kernel regime but not in it"),
         ({"ntk_change": 0.6}, "not kernel", "not in the kernel regime"),
         ({"critical_rate": 0.1}, "not kernel", "0.1 is not below the critical 0.1"),
@@ -235,6 +235,7 @@ def small_start(width):
     return {n: jnp.asarray(0.3 * drawn.standard_normal(s), jnp.float32) for n, s in shapes.items()}
 
 
+@pytest.mark.slow
 def test_a_network_in_mean_field_scaling_is_not_lazy_and_its_kernel_learns():
     """Outputs of order 1/width, rates of order width: hidden units turn to the three inputs that matter."""
     width = 128

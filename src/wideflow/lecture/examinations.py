@@ -21,17 +21,17 @@ from ..dynamics import (
 )
 from ..kernels import Kernel
 from .claim import Claim, Outcome
-from .materials import Points, SideBySide, descend, fully_connected, jacobian_ntk, keys, labelled, points
-from .plot import Curve, Frame, Panel, Plot
+from .materials import Points, descend, fully_connected, jacobian_ntk, keys, labelled, of_draws, points
+from .plot import Curve, Panel, Plot
 from .power_law import Bound, PowerLaw, Sizes
 from .setting import Setting
+from .side_by_side import SideBySide, parting, rms
 
 _PARTED = 0.1  # root mean square distance of logits at which network and linearization are said to have parted
 
 
-def _changes(net: nn.Serial, x: Array, y: Array, lr: float, steps: int, key: Array) -> dict[str, Array]:
+def _changes(net: nn.Serial, x: Array, y: Array, lr: float, steps: int, params: Any) -> dict[str, Array]:
     """Relative Frobenius changes of one network by training on square loss."""
-    params = net.init(key, x)
     end = descend(net.apply, params, x, y, lr, steps)
     weights = list(zip(_weights(end), _weights(params), strict=True))
     body = nn.Serial(*net.layers[:-1])
@@ -58,10 +58,10 @@ def frobenius_change(setting: Setting) -> Outcome:
     found: dict[str, list[np.ndarray]] = {}
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
-        changes = partial(_changes, fully_connected(width, 3, nn.Relu(), 2**0.5), x, y, lr, steps)
-        measured = jax.jit(lambda some, one=changes: jax.lax.map(one, some))(keys(setting, f"width {width}", seeds))
+        net = fully_connected(width, 3, nn.Relu(), 2**0.5)
+        measured = of_draws(net, x, keys(setting, f"width {width}", seeds), partial(_changes, net, x, y, lr, steps))
         for name, values in measured.items():
-            found.setdefault(name, []).append(np.asarray(values, np.float64))
+            found.setdefault(name, []).append(values)
     laws = [
         PowerLaw("first weights", -0.5, not_exponent=-1.0),
         PowerLaw("hidden weights", -1.0, not_exponent=-0.5),
@@ -85,15 +85,15 @@ def residual_linearization(setting: Setting) -> Outcome:
     train, probes = setting.pick(64, 256, 40_000), setting.pick(32, 64, 1024)
     data = labelled(setting, train + probes, setting.pick(4, 8, 32))
     targets = data.one_hot - 1 / data.classes
-    channels = setting.pick((8, 16, 32, 64), (16, 32, 64, 128), (128, 256, 512, 1024))
-    seeds, steps = 4, setting.pick(60, 200, 20_000)
+    channels = setting.pick((4, 8, 16, 32), (16, 32, 64, 128), (128, 256, 512, 1024))
+    seeds, steps = setting.pick(6, 4, 4), setting.pick(40, 200, 20_000)
     net = partial(_residual, classes=data.classes)
     critical = max_learning_rate(np.asarray(Kernel(net(4)).ntk(data.x[:16])), GradientDescent(1.0))
     batches = batch_order(train, 8, steps, seed=setting.number("batches"))
     run = SideBySide(
         *_split(data.x, targets, train), SquareLoss(), 0.02 * critical, batches, momentum=0.9, every=steps // 10
     )
-    return _side_by_side(setting, run, net, channels, seeds, "channels")
+    return parting(setting, run, net, channels, seeds, Bound("sup_t |f − f_lin|", -0.5))
 
 
 def _split(x: np.ndarray, y: np.ndarray, train: int) -> tuple[Array, Array, Array]:
@@ -111,46 +111,7 @@ def cross_entropy_linearization(setting: Setting) -> Outcome:
         *_split(data.x, data.one_hot, train), SoftmaxCrossEntropy(), 0.3, batches, momentum=0.9, every=steps // 10
     )
     net = partial(fully_connected, depth=2, activation=nn.Relu(), w=2**0.5, b=0.1, readout=data.classes)
-    return _side_by_side(setting, run, net, widths, seeds, "width")
-
-
-def _side_by_side(setting: Setting, run: SideBySide, net: Any, widths: Any, seeds: int, what: str) -> Outcome:
-    """Train at every width; the largest distance of the two along training, relative to the change of the outputs."""
-    errors, frames = np.zeros((len(widths), seeds)), []
-    for row, width in enumerate(widths):
-        setting.tell(row / len(widths))
-        seen = run.outputs(net(width), keys(setting, f"width {width}", seeds))  # [S, 2, T, n, classes]
-        change = _rms(seen[:, 0, -1] - seen[:, 0, 0])
-        errors[row] = _rms(seen[:, 0] - seen[:, 1]).max(axis=-1) / change
-        frames.append(Frame(f"{what} {width}", (_outputs(run.steps, seen[0]),)))
-    law = Bound("sup_t |f − f_lin|", -0.5)
-    outcome = Sizes(widths, {law.label: errors}, "relative to the change of f").outcome(
-        [law], "Largest distance of the network from its linearization along training, on held-out points."
-    )
-    plot = Plot(
-        "outputs",
-        "Outputs on held-out points: network and linearization.",
-        f"Three outputs along training; {outcome.measured}",
-        frames=tuple(frames),
-        slider=what,
-    )
-    measured = f"{outcome.measured}; {errors[-1].mean():.1%} of the change at {what} {widths[-1]}"
-    return Outcome(outcome.passed, measured, outcome.numbers, (*outcome.plots, plot))
-
-
-def _rms(values: np.ndarray) -> np.ndarray:
-    """Root mean square over the points and outputs, the last two axes."""
-    return np.sqrt(np.mean(values**2, axis=(-2, -1)))
-
-
-def _outputs(steps: np.ndarray, seen: np.ndarray) -> Panel:
-    curves = []
-    for point in range(3):
-        curves += [
-            Curve("network" if point == 0 else "", steps, seen[0, :, point, 0]),
-            Curve("linearization" if point == 0 else "", steps, seen[1, :, point, 0], kind="theory"),
-        ]
-    return Panel(curves, "step", "output f(x)")
+    return parting(setting, run, net, widths, seeds, Bound("sup_t |f − f_lin|", -0.5))
 
 
 def logit_deviation(setting: Setting) -> Outcome:
@@ -166,7 +127,7 @@ def logit_deviation(setting: Setting) -> Outcome:
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
         seen = run.outputs(fully_connected(width, 4, nn.Tanh(), 1.2, 0.1), keys(setting, f"width {width}", seeds))
-        apart = _rms(seen[:, 0] - seen[:, 1])  # [S, T]
+        apart = rms(seen[:, 0] - seen[:, 1])  # [S, T]
         parted[row] = [run.steps[np.argmax(one > _PARTED)] if (one > _PARTED).any() else steps for one in apart]
         distances[row] = apart[:, early]
         curves.append(Curve(f"width {width}", run.steps[1:], np.sqrt(np.mean(apart**2, axis=0))[1:], kind="theory"))
@@ -194,9 +155,9 @@ _TIMES = (1.0, 4.0, 16.0)
 _DT = 0.2
 
 
-def _flow(net: nn.Serial, x: Array, y: Array, x_test: Array, key: Array) -> dict[str, Array]:
+def _flow(net: nn.Serial, x: Array, y: Array, x_test: Array, params: Any) -> dict[str, Array]:
     """Gradient flow of one network under the logistic loss: its outputs at `_TIMES` and its NTK at the start."""
-    params, both = net.init(key, x), jnp.concatenate([x, x_test])
+    both = jnp.concatenate([x, x_test])
 
     def velocity(p: Any) -> Any:
         slopes = jax.grad(lambda q: LogisticLoss().mean(net.apply(q, x)[:, 0], y))(p)
@@ -223,14 +184,13 @@ def cross_entropy_equation(setting: Setting) -> Outcome:
     limit = Kernel(fully_connected(8, 2, nn.Tanh(), 1.2, 0.1)).ntk(np.asarray(np.concatenate([data.x, data.x_test])))
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
-        flow = partial(_flow, fully_connected(width, 2, nn.Tanh(), 1.2, 0.1), x, y, x_test)
-        runs = jax.jit(lambda some, one=flow: jax.lax.map(one, some))(keys(setting, f"width {width}", seeds))
-        runs = {name: np.asarray(value, np.float64) for name, value in runs.items()}
+        net = fully_connected(width, 2, nn.Tanh(), 1.2, 0.1)
+        runs = of_draws(net, x, keys(setting, f"width {width}", seeds), partial(_flow, net, x, y, x_test))
         for column in range(seeds):
             one = {name: value[column] for name, value in runs.items()}
             for name, ntk in zip(names, (one["ntk"], limit), strict=True):
-                distance = _rms((one["f"] - _solved(np.asarray(ntk, np.float64), data, one["f0"]))[None])
-                errors[name][row, column] = distance[0] / _rms((one["f"] - one["f0"])[None])[0]
+                distance = rms((one["f"] - _solved(np.asarray(ntk, np.float64), data, one["f0"]))[None])
+                errors[name][row, column] = distance[0] / rms((one["f"] - one["f0"])[None])[0]
     laws = [
         PowerLaw(names[0], -1.0, not_exponent=-0.5, tolerance=0.15),
         PowerLaw(names[1], -0.5, not_exponent=0.0, tolerance=0.15),

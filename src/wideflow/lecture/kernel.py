@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -12,7 +11,7 @@ from .. import nn
 from ..dynamics import GradientDescent, Trajectory
 from ..kernels import Kernel
 from .claim import Claim, Outcome
-from .materials import Points, descend, drawn_ntks, fully_connected, jacobian_ntk, keys, points
+from .materials import Points, descend, drawn_ntks, fully_connected, jacobian_ntk, keys, of_draws, points
 from .plot import Curve, Panel, Plot
 from .power_law import PowerLaw, Sizes, deviation
 from .setting import Setting
@@ -95,8 +94,7 @@ def _as_printed(net: nn.Serial, x: np.ndarray) -> np.ndarray:
     return ntk
 
 
-def _trained(net: nn.Serial, key: Array, x: Array, y: Array, x_test: Array, lr: float) -> dict[str, Array]:
-    params = net.init(key, x)
+def _trained(net: nn.Serial, params: Any, x: Array, y: Array, x_test: Array, lr: float) -> dict[str, Array]:
     end = descend(net.apply, params, x, y, lr, 200)
     before, after = jacobian_ntk(net, params, x), jacobian_ntk(net, end, x)
     both = jnp.concatenate([x, x_test])
@@ -117,10 +115,9 @@ def _training(setting: Setting, of_one: Any) -> Sizes:
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
         net = fully_connected(width, 2, nn.Tanh(), _W, _B)
-        train = jax.jit(partial(_trained, net, x=x, y=y, x_test=x_test, lr=lr))
-        runs = [
-            jax.tree.map(lambda a: np.asarray(a, np.float64), train(key)) for key in keys(setting, f"{width}", seeds)
-        ]
+        train = partial(_trained, net, x=x, y=y, x_test=x_test, lr=lr)
+        trained = of_draws(net, x, keys(setting, f"{width}", seeds), train)
+        runs = [{name: value[i] for name, value in trained.items()} for i in range(seeds)]
         for run in runs:
             for name, value in of_one(run, data, lr).items():
                 found.setdefault(name, [[] for _ in widths])[row].append(value)

@@ -1,62 +1,33 @@
 """Which model realizes this dynamics? The network's first Taylor polynomial in its parameters."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 
 from .. import nn
 from ..dynamics import GradientDescent, SquareLoss, max_learning_rate
-from ..finite import NetworkTraining, linearize
 from ..kernels import Kernel
 from .claim import Claim, Outcome
-from .materials import fully_connected, keys, points
-from .plot import Curve, Frame, Panel, Plot
-from .power_law import PowerLaw, Sizes
+from .materials import fully_connected, points
+from .power_law import PowerLaw
 from .setting import Setting
+from .side_by_side import SideBySide, parting
 
 _RATE = 0.5  # of the critical one
 
 
 def linearization(setting: Setting) -> Outcome:
     """Train networks and their linearizations on the same full batches, at several widths."""
-    import optax
-
     data = points(setting, setting.pick(16, 32, 128), 16)
     x, y, probes = (jnp.asarray(a, jnp.float32) for a in (data.x, data.y[:, None], data.x_test))
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
-    seeds, steps = setting.pick(4, 8, 16), setting.pick(100, 300, 1000)
-    net = fully_connected(8, 2, nn.Tanh(), b=0.1)
-    lr = _RATE * max_learning_rate(np.asarray(Kernel(net).ntk(data.x)), GradientDescent(1.0))
-    batches = np.tile(np.arange(len(x)), (steps, 1))
-    training = NetworkTraining(SquareLoss(), optax.sgd(lr), batches)
-    records = np.unique(np.round(np.geomspace(1, steps, 15)).astype(int)).tolist()
-    errors, frames, seen = np.zeros((len(widths), seeds)), [], np.zeros((2, 0, 0, 0))
-    for row, width in enumerate(widths):
-        net = fully_connected(width, 2, nn.Tanh(), b=0.1)
-        for column, key in enumerate(keys(setting, f"width {width}", seeds)):
-            setting.tell((row + column / seeds) / len(widths))
-            params = net.init(key, x)
-            pair = (net.apply, linearize(net.apply, params))
-            seen = np.stack([training.run(f, params, x, y, probes, [0, *records]).outputs for f in pair])
-            change = np.sqrt(np.mean((seen[0][-1] - seen[0][0]) ** 2))
-            errors[row, column] = np.sqrt(np.mean((seen[0] - seen[1]) ** 2, axis=(1, 2))).max() / change
-        frames.append(Frame(f"width {width}", (_paths([0, *records], seen[0][:, :3, 0], seen[1][:, :3, 0]),)))
+    seeds, steps = setting.pick(12, 12, 16), setting.pick(100, 300, 1000)
+    net = partial(fully_connected, depth=2, activation=nn.Tanh(), b=0.1)
+    lr = _RATE * max_learning_rate(np.asarray(Kernel(net(8)).ntk(data.x)), GradientDescent(1.0))
+    run = SideBySide(x, y, probes, SquareLoss(), lr, np.tile(np.arange(len(x)), (steps, 1)), every=steps // 20)
     law = PowerLaw("sup_t |f − f_lin|", -1.0, not_exponent=-0.5, tolerance=0.2)
-    outcome = Sizes(widths, {law.label: errors}, "relative to the change of f").outcome(
-        [law], "Largest deviation of the network from its linearization along training."
-    )
-    caption = "Outputs on three test points: network and linearization."
-    plot = Plot("paths", caption, "Outputs along training.", (), tuple(frames), "width")
-    return Outcome(outcome.passed, outcome.measured, outcome.numbers, (*outcome.plots, plot))
-
-
-def _paths(steps: list[int], network: np.ndarray, linear: np.ndarray) -> Panel:
-    curves = []
-    for point in range(network.shape[1]):
-        curves += [
-            Curve("network" if point == 0 else "", steps, network[:, point]),
-            Curve("linearization" if point == 0 else "", steps, linear[:, point], kind="theory"),
-        ]
-    return Panel(curves, "step", "output f(x)")
+    return parting(setting, run, net, widths, seeds, law)
 
 
 CLAIMS = (

@@ -1,8 +1,6 @@
 """Data and networks that several claims are tested on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,9 +10,9 @@ from jax import Array
 from jaxtyping import Float
 
 from .. import datasets, nn
-from ..dynamics import Loss
-from ..finite import linearize
 from .setting import Setting
+
+_TOGETHER = 16  # networks that are drawn and held at once
 
 
 class Points(NamedTuple):
@@ -86,10 +84,23 @@ def jacobian_ntk(net: nn.Layer, params: Any, x: Array) -> Array:
     return sum((leaf @ leaf.T for leaf in rows), jnp.zeros((len(x), len(x)), rows[0].dtype))
 
 
+def of_draws(net: nn.Layer, x: Array, many: Array, measure: Callable[[Any], Any]) -> Any:
+    """`measure(params)` of the networks drawn from the keys `many [S]`, along a leading axis S, in float64.
+
+    Networks are drawn outside of what is compiled: random numbers cost XLA a second for every shape, each time anew.
+    """
+    compiled = jax.jit(lambda some: jax.lax.map(measure, some))
+    found = []
+    for first in range(0, len(many), _TOGETHER):
+        drawn = [net.init(key, x) for key in many[first : first + _TOGETHER]]
+        measured = compiled(jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn))
+        found.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), measured))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
 def drawn_ntks(net: nn.Layer, x: Array, many: Array) -> np.ndarray:
     """NTKs of networks drawn from the keys `many [S]`, `[S, n, n]` in float64."""
-    ntk = jax.jit(lambda some: jax.lax.map(lambda key: jacobian_ntk(net, net.init(key, x), x), some, batch_size=16))
-    return np.asarray(ntk(many), np.float64)
+    return of_draws(net, x, many, lambda params: jacobian_ntk(net, params, x))
 
 
 def descend(apply: Callable[[Any, Array], Array], params: Any, x: Array, y: Array, lr: Any, steps: int | Array) -> Any:
@@ -102,52 +113,3 @@ def descend(apply: Callable[[Any, Array], Array], params: Any, x: Array, y: Arra
         return jax.tree.map(lambda leaf, slope: leaf - lr * slope, p, jax.grad(loss)(p))
 
     return jax.lax.fori_loop(0, steps, step, params)
-
-
-@dataclass(frozen=True)
-class SideBySide:
-    """A network and its linearization trained on the same batches by gradient descent with momentum.
-
-    `batches [steps, batch]`: indices of training points. Outputs are recorded at the start and after every `every`
-    steps, on `probes [n, …]`.
-    """
-
-    x: Array
-    y: Array
-    probes: Array
-    loss: Loss
-    lr: float
-    batches: np.ndarray
-    momentum: float = 0.0
-    every: int = 1
-
-    @property
-    def steps(self) -> np.ndarray:
-        """After how many steps outputs are recorded, `[T]`."""
-        return np.arange(0, len(self.batches) + 1, self.every)
-
-    def outputs(self, net: nn.Layer, many: Array) -> np.ndarray:
-        """Outputs of the networks drawn from the keys `many [S]` and of their linearizations, `[S, 2, T, n, *out]`."""
-        return np.asarray(jax.jit(lambda some: jax.lax.map(partial(self._of_one, net), some))(many), np.float64)
-
-    def _of_one(self, net: nn.Layer, key: Array) -> Array:
-        params = net.init(key, self.x)
-        return jnp.stack([self._path(f, params) for f in (net.apply, linearize(net.apply, params))])
-
-    def _path(self, f: Callable[[Any, Array], Array], params: Any) -> Array:
-        def loss(p: Any, batch: Array) -> Array:
-            return self.loss.mean(f(p, self.x[batch]), self.y[batch])
-
-        def step(now: tuple[Any, Any], batch: Array) -> tuple[tuple[Any, Any], None]:
-            p, velocity = now
-            velocity = jax.tree.map(lambda v, g: self.momentum * v - self.lr * g, velocity, jax.grad(loss)(p, batch))
-            return (jax.tree.map(jnp.add, p, velocity), velocity), None
-
-        def record(now: tuple[Any, Any], some: Array) -> tuple[tuple[Any, Any], Array]:
-            now, _ = jax.lax.scan(step, now, some)
-            return now, f(now[0], self.probes)
-
-        start = params, jax.tree.map(jnp.zeros_like, params)
-        pieces = jnp.asarray(self.batches).reshape(-1, self.every, self.batches.shape[-1])
-        seen = jax.lax.scan(record, start, pieces)[1]
-        return jnp.concatenate([f(params, self.probes)[None], seen])

@@ -1,12 +1,11 @@
 """Different parameterizations: how large a learning rate may be."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .. import nn
 from .claim import Claim, Outcome
-from .materials import fully_connected, jacobian_ntk, keys, points
+from .materials import drawn_ntks, fully_connected, keys, points
 from .power_law import PowerLaw, Sizes, mean
 from .setting import Setting
 
@@ -25,8 +24,7 @@ def learning_rate_range(setting: Setting) -> Outcome:
         setting.tell(row / len(widths))
         for name, label in _NAMES.items():
             net = nn.reparameterize(fully_connected(width, 1, nn.Tanh()), name, x)
-            ntk = jax.jit(jax.vmap(lambda key, net=net: jacobian_ntk(net, net.init(key, x), x)))
-            values = np.linalg.eigvalsh(np.asarray(ntk(keys(setting, f"{name} {width}", seeds)), np.float64))
+            values = np.linalg.eigvalsh(drawn_ntks(net, x, keys(setting, f"{name} {width}", seeds)))
             rates[label][row] = 2 * len(x) / values[:, -1]
     laws = [PowerLaw(_NAMES[name], p, statistic=mean) for name, p in _EXPONENTS.items()]
     return Sizes(widths, rates, "largest stable learning rate 2/λ_max").outcome(

@@ -11,7 +11,7 @@ from jax import Array
 
 from .. import nn
 from .claim import Claim, Outcome
-from .materials import descend, fully_connected, jacobian_ntk, keys, points
+from .materials import descend, fully_connected, jacobian_ntk, keys, of_draws, points
 from .power_law import PowerLaw, Sizes, absolute_mean
 from .setting import Setting
 
@@ -19,7 +19,7 @@ _ACTIVATION = nn.Tanh()
 
 
 def _measured(setting: Setting, quantities: Any, least: int) -> Sizes:
-    """`quantities(net, key, x, y)` for many seeds at every width: names to numbers."""
+    """`quantities(net, params, x, y)` for many seeds at every width: names to numbers."""
     data = points(setting, 4, 1)
     x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (64, 256, 1024, 4096))
@@ -27,9 +27,10 @@ def _measured(setting: Setting, quantities: Any, least: int) -> Sizes:
     found: dict[str, list[np.ndarray]] = {}
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
-        of_seed = partial(quantities, fully_connected(width, 1, _ACTIVATION), x=x, y=y)
-        for name, values in jax.jit(jax.vmap(of_seed))(keys(setting, f"width {width}", seeds)).items():
-            found.setdefault(name, []).append(np.asarray(values, np.float64))
+        net = fully_connected(width, 1, _ACTIVATION)
+        drawn = of_draws(net, x, keys(setting, f"width {width}", seeds), partial(quantities, net, x=x, y=y))
+        for name, values in drawn.items():
+            found.setdefault(name, []).append(values)
     return Sizes(widths, {name: np.stack(values) for name, values in found.items()}, "rms over seeds")
 
 
@@ -43,8 +44,7 @@ def _rms(values: Array) -> Array:
     return jnp.sqrt(jnp.mean(values**2))
 
 
-def _velocities(net: nn.Serial, key: Array, x: Array, y: Array) -> dict[str, Array]:
-    params = net.init(key, x)
+def _velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array]:
     direction = _direction(net, params, x, y)
     inner, outer = (leaf for leaf in jax.tree.leaves(direction) if leaf.ndim == 2)
     first = lambda p: net.layers[0].apply(p[0], x)  # noqa: E731
@@ -59,8 +59,7 @@ def velocities(setting: Setting) -> Outcome:
     return sizes.outcome(laws, "Velocities at initialisation of single weights and of hidden preactivations.")
 
 
-def _kernel_velocities(net: nn.Serial, key: Array, x: Array, y: Array) -> dict[str, Array]:
-    params = net.init(key, x)
+def _kernel_velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array]:
     ntk, velocity = jax.jvp(lambda p: jacobian_ntk(net, p, x)[0, 1], (params,), (_direction(net, params, x, y),))
     return {"Θ": ntk, "dΘ/dt": velocity, "Σ|terms|": _absolute_terms(net, params, x, y)}
 
@@ -93,8 +92,7 @@ def kernel_velocity(setting: Setting) -> Outcome:
     return sizes.outcome(laws, "The kernel and its velocity at initialisation; the sizes of its terms add up to more.")
 
 
-def _changes(net: nn.Serial, key: Array, x: Array, y: Array) -> dict[str, Array]:
-    params = net.init(key, x)
+def _changes(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array]:
     end = descend(net.apply, params, x, y, 0.5, 100)
     change = jnp.concatenate(
         [(a - b).ravel() for a, b in zip(jax.tree.leaves(end), jax.tree.leaves(params), strict=True) if a.ndim == 2]

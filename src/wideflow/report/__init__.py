@@ -5,6 +5,8 @@ from .compare import write_report as write_report
 from .coordinates import coordinate_figure as coordinate_figure
 from .diagnosis import write_diagnosis as write_diagnosis
 from .evolution import evolution_figure as evolution_figure
+from .finite_width import finite_width_figure as finite_width_figure
+from .laziness import lazy_figure as lazy_figure
 from .lecture import write_lecture as write_lecture
 from .phase import phase_figure as phase_figure
 from .radial import radial_figure as radial_figure

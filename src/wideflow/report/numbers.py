@@ -17,7 +17,7 @@ def number_rows(results: Mapping[str, Any]) -> Rows:
     found = results.get("diagnosis")
     if not found:
         return []
-    off = f"off the linearization by {_short(found['deviation'])} of it"
+    off = f"off the linearization by {_share(found['deviation'])} of it"
     before, after = found["losses"]
     rows = [_row("Training loss", before, after, f"linearization: {_short(found['linear_loss'])}")]
     if found["test_path"]:
@@ -58,7 +58,7 @@ def summary_of(results: Mapping[str, Any]) -> str:
     if not found:
         return "Nothing was found out: the run stopped before the network was diagnosed."
     words = found["verdict"]
-    rate = f"The learning rate {_short(found['lr'])} is {_short(found['lr'] / found['critical_lr'])} of the critical"
+    rate = f"The learning rate {_short(found['lr'])} is {_share(found['lr'] / found['critical_lr'])} of the critical"
     sentences = [f"{words[0].upper()}{words[1:]}.", f"{rate} one, {_short(found['critical_lr'])}."]
     if widths:
         words = widths["verdict"]
@@ -89,12 +89,17 @@ def _row(name: str, before: float | None = None, after: float | None = None, cha
 
 
 def _of_norm(change: float | None) -> str:
-    return f"{_short(change)} of the norm"
+    return f"{_share(change)} of the norm"
 
 
 def _short(value: float | None) -> str:
     """Three digits; results hold None for what is not finite."""
     return "∞" if value is None or value in (float("inf"), float("-inf")) else f"{value:.3g}"
+
+
+def _share(value: float | None) -> str:
+    """A part of something, which may be far more than all of it."""
+    return "∞" if value is None else f"{_short(100 * value)}%"
 
 
 def _percent(value: float | None) -> str:
