@@ -90,7 +90,8 @@ def embedded(tokens: int, width: int, length: int, n: int) -> Work:
     params = {"table": normal(tokens, width), "W": normal(width, width) / width**0.5, "out": normal(width, 4)}
     f = lambda p, x: jnp.mean(jnp.tanh(p["table"][x] @ p["W"]), axis=1) @ p["out"]  # noqa: E731
     x = jnp.asarray(np.random.default_rng(0).integers(0, tokens, (n, length)))
-    return Work(f"{tokens:,} tokens of {width}, {length} in each of {n} inputs, 4 outputs, trace", f, params, x, "trace")
+    name = f"{tokens:,} tokens of {width}, {length} in each of {n} inputs, 4 outputs, trace"
+    return Work(name, f, params, x, "trace")
 
 
 def all_work() -> list[Work]:
