@@ -3,7 +3,7 @@
     NPROC=1 python benchmarks/empirical.py [--only WORDS] [--repeats 5] [--out FILE.md]
 
 Times are core times (`time.process_time`), least of alternating calls; with `NPROC=1` XLA runs on one thread. In
-brackets what the plan foresees, in 10⁹ operations; methods foreseen to take over 30 times the chosen one's are not run.
+brackets what the plan foresees, in 10⁹ operations; methods foreseen to take over 10 times the chosen one's are not run.
 `plain`: `jax.jacrev` of each input, contracted, in one `jax.jit`. `floor`: for fully connected networks the same
 kernel from inputs and cotangents, written out for this network alone. `above best`: core time of the method that
 "auto" chooses, over the least of those that were run. `error`: largest difference from `plain`, over its largest entry.
@@ -157,7 +157,7 @@ def core_seconds(call: Callable) -> float:
 def row(work: Work, repeats: int) -> str:
     """One line of the table."""
     auto = EmpiricalKernel(work.f, work.params, outputs=work.outputs).plan(work.x)
-    foreseen = {name: cost for name, (cost, _) in auto.costs.items() if cost < 30 * auto.operations}
+    foreseen = {name: cost for name, (cost, _) in auto.costs.items() if cost < 10 * auto.operations}
     kernels = {name: EmpiricalKernel(work.f, work.params, name, work.outputs) for name in METHODS if name in foreseen}
     calls = {name: (lambda kernel=kernel: kernel.ntk(work.x)) for name, kernel in kernels.items()}
     count = sum(leaf.size for leaf in jax.tree.leaves(work.params))

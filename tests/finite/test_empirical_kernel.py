@@ -109,12 +109,120 @@ def case_jacobian(name):
 @pytest.mark.parametrize("name", ["mlp", "controlled", "convolutional", "attention", "complex"])
 def test_full_kernel_equals_the_product_of_dense_jacobians(name, method, x64):
     f, params, x = CASES[name]
-    if method == "products" and name == "complex":
-        pytest.skip("refused")
     J = case_jacobian(name)
     expected = np.einsum("iap,jbp->ijab", J, J[:2].conj())
     flat = EmpiricalKernel(f, params, method, "full").ntk(x, x[:2])
     np.testing.assert_allclose(np.reshape(flat, expected.shape), expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
+
+
+def carried(p, x):
+    body = lambda state, _: ((jnp.tanh(state[0] @ state[1]), state[1] * 0.9), None)  # noqa: E731
+    return jax.lax.scan(body, (x, p["W"]), None, length=2)[0][0] @ p["o"]
+
+
+def looped(p, x):
+    body = lambda state: (state[0] + 1, jnp.tanh(state[1] @ p["W"]))  # noqa: E731
+    return jax.lax.while_loop(lambda state: state[0] < 2, body, (0, x))[1] @ p["o"]
+
+
+def branched(p, x):
+    row = lambda r: jax.lax.cond(r[0] > 0, lambda r: jnp.tanh(r @ p["W"]), lambda r: r @ p["W"].T, r)  # noqa: E731
+    return jax.lax.map(row, x) @ p["o"]
+
+
+@jax.custom_vjp
+def half_sine(x):
+    return jnp.sin(x)
+
+
+half_sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * 0.5,))
+
+
+def backward_rule(p, x):
+    return half_sine(x @ p["W"]) @ p["o"]
+
+
+def read_twice(p, x):
+    return jnp.tanh(jnp.tanh(x @ p["W"]) @ p["W"].T) @ p["W"][:, ::-1]
+
+
+def reversed_weight(p, x):
+    return jnp.tanh(x @ p["W"][::-1]) @ p["o"]
+
+
+def of_tokens(p, x):
+    return jnp.tanh(jnp.take(p["table"], x, axis=0)).mean(axis=1) @ p["o"]
+
+
+def upsampled(p, x):
+    dims = ("NWC", "WIO", "NWC")
+    h = jax.lax.conv_transpose(x, p["up"], (2,), "SAME", dimension_numbers=dims, transpose_kernel=True)
+    depthwise = {"dimension_numbers": dims, "feature_group_count": 2}
+    return jax.lax.conv_general_dilated(jnp.tanh(h), p["deep"], (1,), "SAME", **depthwise).mean(axis=1)
+
+
+def empty_and_integer(p, x):
+    return {"a": (x @ p["W"]) * p["steps"].astype(x.dtype), "b": x @ p["o"] + jnp.sum(p["none"])}
+
+
+ODD = {f.__name__: f for f in (carried, looped, branched, backward_rule, read_twice, reversed_weight, of_tokens)}
+ODD |= {f.__name__: f for f in (upsampled, empty_and_integer)}
+REASONS = {
+    "carried": {"carried through a scan"},
+    "looped": {"a loop that has no reverse derivative"},
+    "branched": {"used in cond"},
+    "read_twice": {"used 3 times"},
+}
+
+
+@pytest.mark.parametrize("method", ["structured", *(pytest.param(m, marks=pytest.mark.slow) for m in METHODS[:2])])
+@pytest.mark.parametrize("name", ODD)
+def test_kernels_of_odd_functions_equal_the_product_of_dense_jacobians(name, method, x64):
+    f, x = ODD[name], normal(3, 4)
+    params = {"W": normal(4, 4), "o": normal(4, 2)}
+    if name == "of_tokens":
+        params, x = {"table": normal(500, 4), "o": params["o"]}, jnp.asarray(RNG.integers(0, 500, (3, 5)))
+        x = x.at[1].set(x[0])
+    elif name == "upsampled":
+        params, x = {"up": normal(3, 2, 2), "deep": normal(2, 1, 2)}, normal(3, 4, 2)
+    elif name == "empty_and_integer":
+        params |= {"steps": jnp.int32(3), "none": jnp.zeros((0, 2))}
+    if (name, method) == ("looped", "products"):
+        with pytest.raises(ValueError, match="no reverse derivative"):
+            EmpiricalKernel(f, params, method).plan(x)
+        return
+    dense = jax.jacrev if name == "backward_rule" else jax.jacfwd
+    floats = {k: v for k, v in params.items() if v.size and v.dtype == float}
+    flat = lambda p: jnp.concatenate([y.reshape(3, -1) for y in jax.tree.leaves(f(params | p, x))], axis=1)  # noqa: E731
+    J = np.concatenate([np.reshape(j, (*j.shape[:2], -1)) for j in jax.tree.leaves(jax.jit(dense(flat))(floats))], 2)
+    expected = np.einsum("iap,jbp->ijab", J, J)
+    kernel = EmpiricalKernel(f, params, method, "full")
+    theta = np.reshape(kernel.ntk(x), expected.shape)
+    np.testing.assert_allclose(theta, expected, rtol=1e-11, atol=1e-11 * abs(expected).max())
+    if method == "structured":
+        reasons = {part.reason for part in kernel.plan(x).parts} - {""}
+        assert REASONS.get(name, set()) == reasons
+
+
+def test_outputs_that_depend_on_the_other_inputs_are_refused():
+    def normalized(W, x):
+        h = x @ W
+        return (h - h.mean(axis=0, keepdims=True)) / jnp.sqrt(h.var(axis=0, keepdims=True) + 1e-3)
+
+    x = jnp.asarray(RNG.standard_normal((4, 3)), jnp.float32)
+    with pytest.raises(ValueError, match=r"outputs of an input change by .* with the other inputs of the batch"):
+        EmpiricalKernel(normalized, jnp.ones((3, 2))).ntk(x)
+
+
+def test_little_memory_is_met_with_fewer_outputs_at_a_time(x64):
+    f, params, x = CASES["mlp"]
+    whole = EmpiricalKernel(f, params, "jacobian").plan(x).bytes
+    kernel = EmpiricalKernel(f, params, "jacobian", memory=int(0.8 * whole))
+    plan = kernel.plan(x)
+    assert (plan.steps.outputs, plan.block) == (1, 5)
+    assert plan.bytes <= kernel.memory
+    expected = np.einsum("iap,jap->ij", case_jacobian("mlp"), case_jacobian("mlp")) / 2
+    np.testing.assert_allclose(kernel.ntk(x), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_structured_derivatives_find_weights_through_scan_checkpoint_jit_and_vmap(x64):

@@ -12,9 +12,11 @@ Method = Literal["auto", "jacobian", "structured", "products"]
 METHODS = ("jacobian", "structured", "products")
 _LEAST_ROWS = 8  # of a block, where parameters can be split instead: fewer make inner products memory-bound
 # Measured by benchmarks/empirical.py, in operations of a matrix product:
-_WRITTEN = 25.0  # what a number costs that is written and read again
+_WRITTEN = 25.0  # what a number costs that a matrix product writes, and that is read again
+_OUTER = 450.0  # what a number of a gradient costs that automatic differentiation writes, mostly outer products
+_CACHED = 120.0  # the same where the gradients of one input at a time stay in the cache
 _GROUPED = 7.0  # what an operation costs of a convolution's gradients of each input alone, by automatic differentiation
-_COLUMN = 3.0  # what an operation costs of columns, which are computed one input after the other
+_COLUMN = 1.5  # what an operation costs of columns, which are computed one input after the other
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,13 @@ class Part:
 
     def operations(self, n1: int, n2: int, rows: int, sets: OutputSets) -> float:
         """Operations of the inner products between n1 and n2 inputs, and of forming the gradients of `rows` inputs."""
-        pairs, written = float(n1 * n2), _WRITTEN * rows * sets.gradients * self.entries
+        pairs, numbers = float(n1 * n2), rows * sets.gradients * self.entries
         if self.site is None or self.way == "jacobian":
-            return written + 2 * pairs * sets.products * self.entries
+            return _OUTER * numbers + 2 * pairs * sets.products * self.entries
         g, m, c, k = self.site.sizes
         if self.way == "factors":
             return pairs * g * m**2 * (2 * c + 2 * sets.products * k + _WRITTEN * (1 + sets.sums))
-        forming = 2.0 * rows * sets.gradients * m * self.entries
-        return forming + written + 2 * pairs * sets.products * self.entries
+        return (2 * m + _WRITTEN) * numbers + 2 * pairs * sets.products * self.entries
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def _columns(task: Task, parts: Sequence[Part]) -> Steps:
         block = -(-block // 2)
     columns = task.n2 * max(1, -(-task.n1 // block))
     operations = _COLUMN * task.operations * (columns * (1 + 2 * q) + 2 * task.n1 * task.n2 * q)
+    operations += _CACHED * columns * q * entries
     return Steps((tuple(parts),), block, task.sets.sizes[2], operations, held(block))
 
 

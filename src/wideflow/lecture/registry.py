@@ -10,9 +10,11 @@ from . import (
     function_space,
     hierarchy,
     kernel,
+    large_rates,
     linear,
     parameterizations,
     simple_example,
+    simultaneous,
 )
 from .claim import Claim
 from .sections import SECTIONS
@@ -27,6 +29,8 @@ _TOPICS = (
     examinations,
     architectures,
     hierarchy,
+    large_rates,
+    simultaneous,
 )
 
 
