@@ -26,8 +26,8 @@ class EmpiricalKernel(eqx.Module):
     `ntk`: Θ(x1, x2) = Σ_μ r_μ ∂f(x1)/∂θ_μ ∂f(x2)/∂θ_μ. `nngp`: the same with outputs in place of their gradients, of
     this one network; its mean over draws is the NNGP kernel. No 1/D, no learning rate. With `outputs="trace"` entries
     are numbers, and `gram` and all of `dynamics` take it. Outputs of an input must depend on no other input of the
-    batch, which is checked on two of them. Inputs and outputs may be trees; of several arrays of outputs all entries are one vector, in the order of
-    `jax.tree.leaves`.
+    batch, which is checked on two of them. Inputs and outputs may be trees; of several arrays of outputs all entries
+    are one vector, in the order of `jax.tree.leaves`.
 
     `outputs`: which are compared.
       "trace": the mean over outputs, 1/out Σ_o Θ_oo, `[n1, n2]`; tends to `Kernel(net).ntk` as the width grows.
@@ -39,11 +39,11 @@ class EmpiricalKernel(eqx.Module):
     `subset`: the parameters that train, picked from a tree like `params`: `lambda p: (p["W"], p["b"])`; None: all.
     Leaves that are not floating point arrays never train.
     `method`: "jacobian" (gradients by automatic differentiation, contracted), "products" (Jacobian-vector products
-    along each gradient), "structured" (weights that are used once, in a matrix product, a convolution or as a table whose
-    rows are read, from inputs and cotangents of that product, also inside jit, scan and checkpoint; all others as in
-    "jacobian", where gradients of biases and scales are their cotangents). All are exact; "auto" takes the one with
-    the fewest operations that fits into `memory` bytes of work arrays; `plan` tells. A function with a `while_loop`
-    over parameters is differentiated forwards, an entry at a time.
+    along each gradient), "structured" (weights that are used once, in a matrix product, a convolution or as a table
+    whose rows are read, from inputs and cotangents of that product, also inside jit, scan and checkpoint; all others
+    as in "jacobian", where gradients of biases and scales are their cotangents). All are exact; "auto" takes the one
+    with the fewest operations that fits into `memory` bytes of work arrays; `plan` tells. A function with a
+    `while_loop` over parameters is differentiated forwards, an entry at a time.
 
     A complex parameter is two real ones, its real and its imaginary part, and of complex outputs the second factor is
     conjugated: Θ is Hermitian, and for a holomorphic f twice J J^†.
