@@ -108,11 +108,11 @@ def all_work() -> list[Work]:
     return [
         *fully,
         images(32, False, 32, 32),
-        images(8, True, 32, 32),
-        images(16, True, 8, 8),
-        images(32, True, 4, 4, plain=False),
-        myrtle(5, 16, 2),
-        myrtle(10, 16, 2),
+        images(8, True, 64, 64),
+        images(16, True, 32, 32),
+        images(32, True, 4, 32, plain=False),
+        myrtle(5, 16, 8),
+        myrtle(10, 16, 8),
     ]
 
 

@@ -40,28 +40,48 @@ def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[np.ndarr
 def _on_curve(curve: Curve, rows1: Rows, rows2: Rows, same: bool) -> tuple[np.ndarray, np.ndarray]:
     """Panels of rows by the expansions of both kernels."""
     shape, dtype = (len(rows1.q), len(rows2.q)), rows1.q.dtype
-    height = max(TILE, _CURVE_BYTES // (shape[1] * dtype.itemsize))
-    if shape[0] <= height:
-        nngp, ntk = _panel_on_curve(curve, rows1, rows2, 0 if same else None)
-        return np.asarray(nngp), np.asarray(ntk)
+    height = max(TILE, _CURVE_BYTES // (shape[1] * dtype.itemsize) // TILE * TILE)
     out = _aligned(shape, dtype), _aligned(shape, dtype)
-    for top in range(0, shape[0], height):
-        values = _panel_on_curve(curve, rows1.part(top, top + height), rows2, top if same else None)
-        for whole, value in zip(out, map(np.asarray, values), strict=True):
-            whole[top : top + height] = value
-            if same:  # products differ from their mirror images by rounding
-                whole[top : top + height, :top] = whole[:top, top : top + height].T
-                square = whole[top : top + height, top : top + height]
-                square[...] = np.triu(square) + np.triu(square, 1).T
+    product = _aligned((min(height, shape[0]), shape[1]), dtype)
+    with ThreadPoolExecutor(_cores()) as pool:
+        for top in range(0, shape[0], height):
+            rows, part = rows1.part(top, top + height), tuple(whole[top : top + height] for whole in out)
+            _fill_panel(curve, rows, rows2, top if same else None, product[: len(rows.q)], part, pool)
+            if same and top:  # products differ from their mirror images by rounding
+                for whole in out:
+                    whole[top : top + height, :top] = whole[:top, top : top + height].T
+            if same and shape[0] > height:
+                for square in (v[:, top : top + height] for v in part):
+                    square[...] = np.triu(square) + np.triu(square, 1).T
     return out
 
 
-def _panel_on_curve(curve: Curve, one: Rows, two: Rows, same: int | None) -> tuple[Array, Array]:
-    cosine = one.working @ two.working.T
-    with _precision(cosine.dtype):
-        if close_pairs(cosine) > (0 if same is None else np.count_nonzero(one.q)):  # more than inputs with themselves
-            return curve.kernels(one.q, two.q, gaps(one, two, cosine, same))
-        return curve.kernels_of_cosines(one.q, two.q, cosine, same)
+def _fill_panel(
+    curve: Curve,
+    one: Rows,
+    two: Rows,
+    same: int | None,
+    product: np.ndarray,
+    out: tuple[np.ndarray, ...],
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Writes both kernels of a panel of rows into `out`; `product` is room for their cosines."""
+    cosine = np.matmul(one.working, two.working.T, out=product)
+    wide = cosine.dtype
+    if close_pairs(cosine) > (0 if same is None else np.count_nonzero(one.q)):  # more than inputs with themselves
+        with _precision(wide):
+            for whole, value in zip(out, curve.kernels(one.q, two.q, gaps(one, two, cosine, same)), strict=True):
+                whole[...] = value
+        return
+
+    def fill(start: int) -> None:
+        rows = slice(start, start + TILE)
+        with _precision(wide):
+            values = curve.kernels_of_cosines(one.q[rows], two.q, cosine[rows], None if same is None else same + start)
+            for whole, value in zip(out, values, strict=True):
+                whole[rows] = value
+
+    list(pool.map(fill, range(0, len(cosine), TILE)))
 
 
 def _in_tiles(
