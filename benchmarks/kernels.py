@@ -110,7 +110,7 @@ def all_work() -> list[Work]:
         images(32, False, 32, 32),
         images(8, True, 64, 64),
         images(16, True, 32, 32),
-        images(32, True, 4, 32, plain=False),
+        images(32, True, 8, 32, plain=False),
         myrtle(5, 16, 8),
         myrtle(10, 16, 8),
     ]

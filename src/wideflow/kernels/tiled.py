@@ -12,7 +12,8 @@ import numpy as np
 from jax import Array
 
 from ..duals.root import root
-from ..nn import Cov, Layer
+from ..nn import Cov, Layer, Repeat
+from ..nn.fold import Run
 from .angles import Rows, close_pairs, gaps, rows_of
 from .univariate import Curve, curve_of
 
@@ -89,12 +90,13 @@ def _in_tiles(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Tiles through the layers' rules, on all cores."""
     out = _aligned(shape, rows1.q.dtype), _aligned(shape, rows1.q.dtype)
+    compute = _at_once if _is_short(net) else _kernels
 
     def fill(i: int, j: int, product: np.ndarray) -> None:
         one, two = rows1.part(i, i + TILE), rows2.part(j, j + TILE)
         with _precision(product.dtype):
-            k = net.cov(_entering(one.q, two.q, gaps(one, two, product, same=0 if triangle and i == j else None)))
-            _write(out, i, j, (k.nngp, k.ntk), mirror=triangle)
+            gap = gaps(one, two, product, same=0 if triangle and i == j else None)
+            _write(out, i, j, compute(net, one.q, two.q, gap), mirror=triangle)
 
     with ThreadPoolExecutor(_cores()) as pool:
         for tiles in _panels(rows1.working, rows2.working, triangle):
@@ -169,6 +171,26 @@ def _panels(one: np.ndarray, two: np.ndarray, triangle: bool) -> Iterator[list[t
             for i in range(top, top + len(panel), TILE)
             for j in range(i if triangle else 0, len(two), TILE)
         ]
+
+
+def _kernels(net: Layer, q1: Array, q2: Array, gap: Array) -> tuple[Array, Array]:
+    k = net.cov(_entering(q1, q2, gap))
+    return k.nngp, k.ntk
+
+
+_at_once = jax.jit(_kernels)
+_SHORT = 12  # layers that are compiled as one: fewer calls, but many would take XLA minutes, and run slower
+
+
+def _is_short(net: Layer) -> bool:
+    """Whether few layers stand outside of scans."""
+    return _unrolled(net) <= _SHORT
+
+
+def _unrolled(net: Layer) -> int:
+    parts = jax.tree.leaves(net, is_leaf=lambda part: part is not net and isinstance(part, Layer))
+    inner = [part for part in parts if isinstance(part, Layer)]
+    return 1 if isinstance(net, Repeat | Run) or not inner else sum(map(_unrolled, inner))
 
 
 @jax.jit
