@@ -90,7 +90,7 @@ def _in_tiles(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Tiles through the layers' rules, on all cores."""
     out = _aligned(shape, rows1.q.dtype), _aligned(shape, rows1.q.dtype)
-    compute = _at_once if _is_short(net) else _kernels
+    compute: Callable[..., tuple[Array, Array]] = _at_once if _is_short(net) else _kernels
 
     def fill(i: int, j: int, product: np.ndarray) -> None:
         one, two = rows1.part(i, i + TILE), rows2.part(j, j + TILE)
