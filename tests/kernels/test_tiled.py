@@ -125,13 +125,40 @@ def test_a_product_of_everything_with_itself_is_computed_in_one_triangle_only(mo
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_panels_of_a_curve_equal_the_whole_and_their_mirror_images(dtype, monkeypatch):
-    net, x = serial(nn.Relu(), None), inputs(dtype)
+def test_tiles_of_a_curve_do_not_depend_on_how_many_are_held(dtype, monkeypatch):
+    net, x = serial(nn.Relu(), None), np.concatenate([inputs(dtype), inputs(dtype)[::-1] + dtype(1)])
     whole = tiled.vectors(net, x, None)
     monkeypatch.setattr(tiled, "_CURVE_BYTES", 1)
     for value, right in zip(tiled.vectors(net, x, None), whole, strict=True):
         np.testing.assert_array_equal(value, value.T)
-        np.testing.assert_allclose(value, right, rtol=1e-4 if dtype == np.float32 else 1e-11, atol=1e-6)
+        np.testing.assert_allclose(value, right, rtol=2e-6 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 5e-13)])
+@pytest.mark.parametrize(("low", "high"), [(-0.2, 0.2), (-0.8, 0.8), (0.5, 0.98), (-0.999, 0.1), (0.31, 0.31)])
+@pytest.mark.parametrize("activation", [nn.Relu(), nn.Erf()], ids=["relu", "erf"])
+def test_curves_over_a_range_are_those_over_all_angles(activation, low, high, dtype, tolerance):
+    q, net = np.ones(64, dtype), serial(activation, None, depth=3)
+    whole = curve_of(net, q)
+    assert whole is not None
+    short = whole.within(low, min(high, 0.989) if dtype == np.float32 else high, np.dtype(dtype))
+    cosine = np.linspace(max(low, -0.989) if dtype == np.float32 else low, high, 64)[None].astype(dtype)
+    cosine = np.minimum(cosine, short.high if short.of_cosine else np.cos(short.low)).astype(dtype)
+    with jax.enable_x64(True):
+        found = short.kernels_of_cosines(q[:1], q, cosine, None)
+        cov = tiled._entering(jnp.ones(1), jnp.ones(64), jnp.asarray(1 - cosine.astype(np.float64)))
+        expected = net.cov(cov)
+    for value, right, unit in zip(found, (expected.nngp, expected.ntk), whole.equal, strict=True):
+        np.testing.assert_allclose(value, right, atol=tolerance * unit, rtol=0)
+    assert short._passes <= whole._passes
+
+
+def test_small_ranges_of_cosines_need_few_terms_and_no_angle():
+    curve = curve_of(serial(nn.Relu(), None, depth=20), np.ones(2))
+    assert curve is not None
+    short = curve.within(-0.2, 0.2, np.dtype(np.float32))
+    assert short.of_cosine
+    assert short.coefficients.shape[1] <= 12 < curve.coefficients.shape[1]
 
 
 def test_hyperparameters_are_differentiated_for_many_inputs_without_jit():

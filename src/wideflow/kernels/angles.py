@@ -39,11 +39,15 @@ def limit_of(dtype: np.dtype) -> float:
     return 1 - _CLOSE[np.dtype(dtype)]
 
 
-def close_pairs(product: np.ndarray) -> int:
-    """How many entries lie beyond the limit, counted a few rows at a time: they stay in cache."""
-    limit = limit_of(product.dtype)
-    parts = (product[start : start + 64] for start in range(0, len(product), 64))
-    return int(sum(np.count_nonzero(np.abs(part) > limit) for part in parts))
+def range_of(product: np.ndarray, same: int | None) -> tuple[float, float]:
+    """The smallest and the largest entry, a few rows at a time: they stay in cache.
+
+    `same` as in `gaps`: entries of rows with themselves do not count, and are overwritten with others.
+    """
+    if same is not None and product.shape[1] > 1:
+        np.fill_diagonal(product[:, same:], product[0, 0 if same else -1])
+    parts = [product[start : start + 64] for start in range(0, len(product), 64)]
+    return min(float(np.min(part)) for part in parts), max(float(np.max(part)) for part in parts)
 
 
 def gaps(one: Rows, two: Rows, product: np.ndarray, same: int | None) -> np.ndarray:

@@ -2,106 +2,110 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from threadpoolctl import ThreadpoolController
 
 from ..duals.root import root
 from ..nn import Cov, Layer, Repeat
 from ..nn.fold import Run
-from .angles import Rows, close_pairs, gaps, rows_of
+from .angles import Rows, gaps, limit_of, range_of, rows_of
 from .univariate import Curve, curve_of
 
 TILE = 256  # rows and columns of a tile: its arrays fit into a core's cache
-_PANEL = 2 * TILE  # rows of one matrix product
-_CURVE_BYTES = 64 * 2**20  # of the product of one panel that expansions are evaluated on
+_CURVE_TILE = 2 * TILE  # of a tile on which expansions are evaluated: little is held, and calls cost time
+_LINE = 16  # numbers of a mirror image that are written at once: whole cache lines
+_CURVE_BYTES = 64 * 2**20  # of the products that are held while their range is not known
 
 
 def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """NNGP kernel and NTK of `net` between `x1 [n1, d]` and `x2 [n2, d]` (None: `x1` with itself).
 
-    Every entry comes from the mean squares of its two inputs and their angle alone, and the angles from a BLAS product
-    of a panel of rows. Where the kernels are functions of the angle alone, their expansions are evaluated on the panel;
-    elsewhere each tile of it goes through the network by itself.
+    Every entry comes from the mean squares of its two inputs and their angle alone, and the angles from BLAS products
+    of directions, tile by tile, each on one core. Where the kernels are functions of the angle alone, a tile is their
+    expansion; elsewhere it goes through the network by itself. Where `x2` is None one triangle is computed.
     """
-    rows1 = rows_of(x1, TILE)
-    rows2 = rows1 if x2 is None else rows_of(x2, TILE)
-    shape = len(x1), len(x1 if x2 is None else x2)
+    same, shape = x2 is None, (len(x1), len(x1 if x2 is None else x2))
+    rows1 = rows_of(x1, _CURVE_TILE)
+    rows2 = rows1 if x2 is None else rows_of(x2, _CURVE_TILE)
     curve = curve_of(net, np.concatenate([rows1.q[: shape[0]], rows2.q[: shape[1]]]))
-    if curve is None:
-        return _in_tiles(net, rows1, rows2, shape, triangle=x2 is None)
-    return _on_curve(curve, rows1.part(0, shape[0]), rows2.part(0, shape[1]), same=x2 is None)
-
-
-def _on_curve(curve: Curve, rows1: Rows, rows2: Rows, same: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Panels of rows by the expansions of both kernels."""
-    shape, dtype = (len(rows1.q), len(rows2.q)), rows1.q.dtype
-    height = max(TILE, _CURVE_BYTES // (shape[1] * dtype.itemsize) // TILE * TILE)
-    out = _aligned(shape, dtype), _aligned(shape, dtype)
-    product = _aligned((min(height, shape[0]), shape[1]), dtype)
-    with ThreadPoolExecutor(_cores()) as pool:
-        for top in range(0, shape[0], height):
-            rows, part = rows1.part(top, top + height), tuple(whole[top : top + height] for whole in out)
-            _fill_panel(curve, rows, rows2, top if same else None, product[: len(rows.q)], part, pool)
-            if same and top:  # products differ from their mirror images by rounding
-                for whole in out:
-                    whole[top : top + height, :top] = whole[:top, top : top + height].T
-            if same and shape[0] > height:
-                for square in (v[:, top : top + height] for v in part):
-                    square[...] = np.triu(square) + np.triu(square, 1).T
+    out = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(_cores()) as pool:
+        if curve is None:
+            _through_layers(net, rows1, rows2, same, out, pool)
+        else:
+            _on_curve(curve, rows1, rows2, same, out, pool)
     return out
 
 
-def _fill_panel(
-    curve: Curve,
-    one: Rows,
-    two: Rows,
-    same: int | None,
-    product: np.ndarray,
-    out: tuple[np.ndarray, ...],
-    pool: ThreadPoolExecutor,
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _through_layers(
+    net: Layer, rows1: Rows, rows2: Rows, same: bool, out: tuple[np.ndarray, ...], pool: ThreadPoolExecutor
 ) -> None:
-    """Writes both kernels of a panel of rows into `out`; `product` is room for their cosines."""
-    cosine = np.matmul(one.working, two.working.T, out=product)
-    wide = cosine.dtype
-    if close_pairs(cosine) > (0 if same is None else np.count_nonzero(one.q)):  # more than inputs with themselves
-        with _precision(wide):
-            for whole, value in zip(out, curve.kernels(one.q, two.q, gaps(one, two, cosine, same)), strict=True):
-                whole[...] = value
-        return
-
-    def fill(start: int) -> None:
-        rows = slice(start, start + TILE)
-        with _precision(wide):
-            values = curve.kernels_of_cosines(one.q[rows], two.q, cosine[rows], None if same is None else same + start)
-            for whole, value in zip(out, values, strict=True):
-                whole[rows] = value
-
-    list(pool.map(fill, range(0, len(cosine), TILE)))
-
-
-def _in_tiles(
-    net: Layer, rows1: Rows, rows2: Rows, shape: tuple[int, int], triangle: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Tiles through the layers' rules, on all cores."""
-    out = _aligned(shape, rows1.q.dtype), _aligned(shape, rows1.q.dtype)
+    """Writes tiles that go through the layers' rules."""
     compute: Callable[..., tuple[Array, Array]] = _at_once if _is_short(net) else _kernels
 
-    def fill(i: int, j: int, product: np.ndarray) -> None:
+    def fill(at: tuple[int, int]) -> None:
+        i, j = at
         one, two = rows1.part(i, i + TILE), rows2.part(j, j + TILE)
-        with _precision(product.dtype):
-            gap = gaps(one, two, product, same=0 if triangle and i == j else None)
-            _write(out, i, j, compute(net, one.q, two.q, gap), mirror=triangle)
+        with _precision(one.q.dtype):
+            gap = gaps(one, two, one.working @ two.working.T, same=0 if same and i == j else None)
+            _write(out, i, j, compute(net, one.q, two.q, gap), mirror=same)
 
-    with ThreadPoolExecutor(_cores()) as pool:
-        for tiles in _panels(rows1.working, rows2.working, triangle):
-            list(pool.map(lambda tile: fill(*tile), tiles))
-    return out
+    list(pool.map(fill, _corners(out[0].shape, TILE, same)))
+
+
+def _on_curve(
+    curve: Curve, rows1: Rows, rows2: Rows, same: bool, out: tuple[np.ndarray, ...], pool: ThreadPoolExecutor
+) -> None:
+    """Writes tiles on which the kernels' expansions are evaluated; the shortest that hold for all cosines there are."""
+    size, dtype, (n1, n2) = _CURVE_TILE, out[0].dtype, out[0].shape
+    corners, limit = _corners((n1, n2), size, same), limit_of(dtype)
+    held = min(len(corners), max(1, _CURVE_BYTES // (size * size * dtype.itemsize)))
+    products = _aligned((held, size, size), dtype)
+
+    def part(at: tuple[int, int]) -> tuple[Rows, Rows, int | None]:
+        i, j = at
+        return rows1.part(i, i + size), rows2.part(j, j + size), 0 if same and i == j else None
+
+    def multiply(k: int, at: tuple[int, int]) -> tuple[float, float]:
+        one, two, diagonal = part(at)
+        product = np.matmul(one.working, two.working.T, out=products[k])
+        if diagonal is not None and not np.array_equal(product, product.T):
+            product[...] = np.triu(product) + np.triu(product, 1).T
+        return range_of(product[: n1 - at[0], : n2 - at[1]], diagonal)
+
+    def fill(k: int, at: tuple[int, int], expansion: Curve | None) -> None:
+        one, two, diagonal = part(at)
+        with _precision(dtype):
+            if expansion is None:
+                values = curve.kernels(one.q, two.q, gaps(one, two, products[k], diagonal))
+            else:
+                values = expansion.kernels_of_cosines(one.q, two.q, products[k], diagonal)
+            _write(out, *at, values, mirror=same and diagonal is None)
+
+    for start in range(0, len(corners), held):
+        batch = corners[start : start + held]
+        ranges = list(pool.map(multiply, range(len(batch)), batch))
+        is_short = [max(-low, high) <= limit for low, high in ranges]
+        inside = [each for each, short in zip(ranges, is_short, strict=True) if short]
+        expansion = curve.within(min(inside)[0], max(high for _, high in inside), dtype) if inside else None
+        list(pool.map(fill, range(len(batch)), batch, [expansion if short else None for short in is_short]))
+
+
+def _corners(shape: tuple[int, ...], tile: int, triangle: bool) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(0, shape[0], tile) for j in range(i if triangle else 0, shape[1], tile)]
 
 
 def images_in_tiles(
@@ -124,9 +128,8 @@ def images_in_tiles(
             values = compute(jnp.asarray(rows), None if columns is None else jnp.asarray(columns))
         _write(out, i, j, values, mirror=x2 is None)
 
-    corners = [(i, j) for i in range(0, shape[0], tile) for j in range(i if x2 is None else 0, shape[1], tile)]
     with ThreadPoolExecutor(_cores()) as pool:
-        list(pool.map(lambda corner: fill(*corner), corners))
+        list(pool.map(lambda corner: fill(*corner), _corners(shape, tile, x2 is None)))
     return out
 
 
@@ -156,21 +159,10 @@ def _write(out: tuple[np.ndarray, ...], i: int, j: int, values: tuple[Array, ...
             upper = np.triu(np.ones(part.shape[:2], bool)).reshape(*part.shape[:2], *(1,) * (part.ndim - 2))
             part = np.where(upper, part, np.swapaxes(part, 0, 1))
         elif mirror:
-            whole[columns, rows] = np.swapaxes(part, 0, 1)
+            for k in range(0, len(part), _LINE):
+                few = part[k : k + _LINE]
+                whole[columns, i + k : i + k + len(few)] = np.swapaxes(few, 0, 1)
         whole[rows, columns] = part
-
-
-def _panels(one: np.ndarray, two: np.ndarray, triangle: bool) -> Iterator[list[tuple[int, int, np.ndarray]]]:
-    """For each panel of rows its tiles `(i, j, product)`; the products lie in one buffer that the next panel reuses."""
-    buffer = np.empty((_PANEL, len(two)), one.dtype)
-    for top in range(0, len(one), _PANEL):
-        panel, left = one[top : top + _PANEL], top if triangle else 0
-        product = np.matmul(panel, two[left:].T, out=buffer[: len(panel), left:])
-        yield [
-            (i, j, product[i - top : i - top + TILE, j - left : j - left + TILE])
-            for i in range(top, top + len(panel), TILE)
-            for j in range(i if triangle else 0, len(two), TILE)
-        ]
 
 
 def _kernels(net: Layer, q1: Array, q2: Array, gap: Array) -> tuple[Array, Array]:
