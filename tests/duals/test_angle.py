@@ -78,7 +78,6 @@ def test_angle_and_arcsin_have_the_known_derivatives(x64):
 
 def test_derivatives_at_the_ends_are_zero():
     assert [float(jax.grad(angle)(jnp.array(x))) for x in (0.0, 2.0)] == [0.0, 0.0]
-    assert [float(jax.grad(arcsin)(jnp.array(x))) for x in (-1.0, 1.0)] == [0.0, 0.0]
     assert np.isfinite(jax.grad(jax.grad(angle))(jnp.array(0.0)))
 
 

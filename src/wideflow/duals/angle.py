@@ -83,15 +83,12 @@ def _bend_jvp(primals, tangents):
 def arcsin(u: Float[Array, "*s"], complement: Float[Array, "*s"] | None = None) -> Float[Array, "*s"]:
     """Inverse sine of u in [-1, 1], exact near the ends where the complement 1 - u^2 is known exactly.
 
-    Elementwise. `complement` defaults to (1 - |u|)(1 + |u|). The derivative at u = -1 and u = 1 is
-    infinite and is taken as 0.
+    Elementwise. `complement` defaults to (1 - |u|)(1 + |u|). The derivative is
+    not meant for the ends themselves, where it is infinite.
     """
     if complement is None:
         complement = (1 - jnp.abs(u)) * (1 + jnp.abs(u))
-    is_steep = complement < 0.5
-    small = jnp.where(is_steep, 0.0, u)
-    # asin(s) = angle(2 s^2) / 2 for 0 <= s <= sqrt(1/2), and angle(w) / sqrt(w) is a polynomial.
+    # The cosine c of the result is the root of the complement, and 1 - c = u^2 / (1 + c) does not cancel.
+    inverse = 1 / (1 + root(complement))
     series = ARC_FLOAT64 if _is_double(u) else ARC_FLOAT32
-    flat = small * evaluate(series, 2 * small * small) * np.sqrt(0.5).item()
-    steep = np.pi / 2 - _arc(2 * jnp.where(is_steep, complement, 0.0)) / 2
-    return jnp.where(is_steep, jnp.sign(u) * steep, flat)
+    return u * jnp.sqrt(inverse) * evaluate(series, u * u * inverse)
