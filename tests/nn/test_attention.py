@@ -1,5 +1,7 @@
 """Self-attention and positions: finite forms against loops, kernels against loops and random networks."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from sampled_kernels import drawn, extrapolated, sampled_kernels
 import wideflow as wf
 from oracles import structures
 from wideflow import nn
+from wideflow.finite import network_ntk
 from wideflow.nn import Abs, Dense, Flatten, GlobalAvgPool, Identity, Positions, Relu, Residual, SelfAttention, Serial
 
 C, PIXELS = 2, (2, 2)
@@ -176,13 +179,77 @@ def test_every_parameter_of_attention_has_its_factor():
     assert frozen.layers[0].lr_w == frozen.layers[2].lr_w == 0
 
 
-def test_reparameterizing_attention_says_what_to_do_instead():
+STANDARD = {
+    "numbers": Serial(Dense(3, 1.3, 0.2), Positions(0.7), attention(positions=Positions(0.7, 1.5, (3, 2)), heads=2)),
+    "gaussian": Serial(Dense(3, 1.3), attention(Relu(), "1/sqrt(d)", heads=2, key_size=5, value_size=4)),
+    "first": attention(Identity(), "1/sqrt(d)", Positions(0.6), heads=2),
+}
+
+
+def with_factors(layer, channels):
+    """The layer in NTK parameterization that trains as the standard one: factors fan_in/w², 1/b²; 1/w² of positions."""
+    if isinstance(layer, Serial):
+        parts, now = [], channels
+        for part in layer.layers:
+            parts.append(with_factors(part, now))
+            now = part.out if isinstance(part, Dense | SelfAttention) else now
+        return Serial(*parts)
+    if isinstance(layer, Positions):
+        return dataclasses.replace(layer, lr_w=layer.lr_w / layer.w**2)
+    if isinstance(layer, Relu):
+        return layer
+    b = {} if layer.b is None else {"lr_b": layer.lr_b / layer.b**2}
+    if isinstance(layer, Dense):
+        return dataclasses.replace(layer, lr_w=channels / layer.w**2, **b)
+    seen = layer.positions.channels if layer.positions is not None else None
+    asked = channels if seen is None else sum(seen)
+    square = layer.w_query * (layer.w_key if layer.scale == "1/d" else layer.w_query)
+    return dataclasses.replace(
+        layer,
+        **b,
+        lr_query=layer.lr_query * asked / square,
+        lr_key=layer.lr_key * asked / layer.w_key**2,
+        lr_value=layer.lr_value * channels / layer.w_value**2,
+        lr_w=layer.lr_w * layer.heads * (layer.value_size or layer.out) / layer.w**2,
+        positions=None if layer.positions is None else with_factors(layer.positions, channels),
+    )
+
+
+@pytest.mark.parametrize("name", ["gaussian", *slow("numbers", "first")])
+def test_standard_attention_trains_as_that_with_factors_per_matrix(name, x64):
+    body, x = STANDARD[name], images(PIXELS)
+    net = Serial(body, Relu(), Flatten(), Dense(1, 0.9))
+    standard = wf.reparameterize(net, "standard", x)
+    factors = Serial(with_factors(body, x.shape[-1]), Relu(), Flatten(), Dense(1, 0.9, lr_w=4 * C / 0.9**2))
+    assert repr(wf.reparameterize(standard, "ntk", x)) == repr(net)
+    for kernel, expected in zip(wf.Kernel(standard)(x), wf.Kernel(factors)(x), strict=True):
+        np.testing.assert_allclose(kernel, expected, rtol=1e-12)
+    key, x = jax.random.key(3), jnp.asarray(x)
+    params = standard.init(key, x), factors.init(key, x)
+    np.testing.assert_allclose(standard.apply(params[0], x), factors.apply(params[1], x), rtol=1e-12, atol=1e-14)
+    found, expected = (jax.jit(network_ntk)(n, p, x) for n, p in zip((standard, factors), params, strict=True))
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STANDARD)
+def test_attention_keeps_its_ntk_under_the_symmetry_of_a_b_and_c(name, x64):
+    x, key = jnp.asarray(images(PIXELS)), jax.random.key(3)
+    net = Serial(STANDARD[name], Relu(), Flatten(), Dense(1))
+    rule = nn.ABC((0.1, 0.3, 0.6), (0.2, 0.1, 0.4), 0.3)
+    nets = [wf.reparameterize(net, each, x) for each in (rule, rule.shifted(0.37))]
+    one, other = (jax.jit(network_ntk)(n, n.init(key, x), x) for n in nets)
+    assert float(jnp.abs(one).max()) > 0
+    rates = [jax.tree.leaves(nn.learning_rates(n, n.init(key, x))) for n in nets]
+    assert rates[0] != rates[1]
+    np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
+def test_mup_attention_has_no_infinite_kernel_and_says_so():
     x = images(PIXELS, np.float32)
-    for layer in (attention(), Positions()):
-        net = Serial(layer, Flatten(), Dense(1))
-        assert repr(wf.reparameterize(net, "ntk", x)) == repr(net)
-        with pytest.raises(TypeError, match=r"gives powers of one width n.*factors of the learning rate"):
-            wf.reparameterize(net, "standard", x)
+    net = wf.reparameterize(Serial(attention(), Flatten(), Dense(1)), "mup", x)
+    with pytest.raises(ValueError, match="there is no infinite kernel in this parameterization"):
+        wf.Kernel(net)(x)
 
 
 @pytest.mark.parametrize(

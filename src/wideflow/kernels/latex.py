@@ -1,6 +1,7 @@
 """The recursion behind a kernel as LaTeX: the equations of every layer with its hyperparameters."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -142,33 +143,49 @@ def _(layer: nn.SelfAttention, recursion: Recursion, i: int) -> int:
     w = square(layer.w, "w") + r" \cdot " + square(layer.w_value, "w_V")
     b = "" if layer.b is None else " + " + square(layer.b, "b")
     lr_b = "" if layer.b is None else rf" + {number(layer.lr_b, 'r')} \cdot {square(layer.b, 'b')}"
-    own = f"({number(layer.lr_w, 'r')} + {number(layer.lr_value, 'r_V')})"
+    own = f"({number(layer.lr_w, 'r')} + {number(layer.lr_value, 'r_V')}) \\cdot {w}"
+    if isinstance(layer.parameterization, tuple):
+        weights, biases, _ = _own_of_attention(layer)
+        own, lr_b = number(weights, "r"), "" if layer.b is None else f" + {number(biases, 'r')}"
     zeta = r"\mathrm{softmax}" if layer.scores is None else name_of(layer.scores)
     if layer.scale == "1/d":
         mean = lambda kernel: f"P {kernel} P'^T"  # noqa: E731
         recursion.line("P", rf"{zeta}({strength} \, {nngp(seen)}(x, x))")
-        return recursion.step(
-            f"{w} \\, {mean(nngp(i))}{b}", rf"{own} \cdot {w} \, {mean(nngp(i))}{lr_b} + {w} \, {mean(ntk(i))}"
-        )
+        return recursion.step(f"{w} \\, {mean(nngp(i))}{b}", rf"{own} \, {mean(nngp(i))}{lr_b} + {w} \, {mean(ntk(i))}")
     S, T, rates = nngp(seen), ntk(seen), f"({number(layer.lr_query, 'r_Q')} + {number(layer.lr_key, 'r_K')})"
     value, slope = (rf"\mathrm{{E}}[{f}(G_{{pq}}) {f}(G'_{{p'q'}})]" for f in (r"\zeta", r"\dot{\zeta}"))
     recursion.line(r"\zeta", zeta)
     recursion.line(r"\mathrm{E}[G_{pq} G'_{p'q'}]", rf"({strength})^2 {S}_{{pp'}} {S}_{{qq'}}")
-    scores = rf"({strength})^2 ({rates} {S}_{{pp'}} {S}_{{qq'}} + {T}_{{pp'}} {S}_{{qq'}} + {S}_{{pp'}} {T}_{{qq'}})"
-    mean = rf"{w} \sum_{{q, q'}} {value} {nngp(i)}_{{qq'}}"
+    through = rf"({strength})^2 {rates}"
+    if isinstance(layer.parameterization, tuple):
+        through = number(_own_of_attention(layer)[2], "r")
+    scores = (
+        rf"({through} {S}_{{pp'}} {S}_{{qq'}} + ({strength})^2 ({T}_{{pp'}} {S}_{{qq'}} + {S}_{{pp'}} {T}_{{qq'}}))"
+    )
+    mean = rf"\sum_{{q, q'}} {value} {nngp(i)}_{{qq'}}"
     below = rf"{w} \sum_{{q, q'}} ({value} {ntk(i)}_{{qq'}} + {slope} {nngp(i)}_{{qq'}} {scores})"
-    return recursion.step(mean + b, rf"{own} \cdot {mean}{lr_b} + {below}")
+    return recursion.step(f"{w} {mean}{b}", rf"{own} {mean}{lr_b} + {below}")
+
+
+def _own_of_attention(layer: nn.SelfAttention) -> tuple[Any, Any, Any]:
+    """What its own weights put into the NTK: outputs and values, biases, queries and keys."""
+    outputs = own_kernel(layer.matrix("O"), 1, np.float32) or (1, 1)
+    values, scores = layer.own(np.dtype(np.float32))
+    return outputs[0] * np.asarray(layer.w_value) ** 2 + np.asarray(layer.w) ** 2 * values, outputs[1], scores
 
 
 @equations.register(nn.Positions)
 def _(layer: nn.Positions, recursion: Recursion, i: int) -> int:
     R = r"\delta_{pp'}" if layer.length is None else rf"e^{{-|p-p'|/{number(layer.length, 'l')}}}"
-    w, lr = square(layer.w, "w"), "" if is_one(layer.lr_w) else rf"{number(layer.lr_w, 'r')} \cdot "
+    w = square(layer.w, "w")
+    own = w if is_one(layer.lr_w) else rf"{number(layer.lr_w, 'r')} \cdot {w}"
+    if isinstance(layer.parameterization, nn.Scaling):
+        own = number((own_kernel(layer.as_dense(layer.features or 1), 1, np.float32) or (1,))[0], "r")
     if layer.channels is None:
-        return recursion.step(f"{nngp(i)} + {w} {R}", f"{ntk(i)} + {lr}{w} {R}")
+        return recursion.step(f"{nngp(i)} + {w} {R}", f"{ntk(i)} + {own} {R}")
     n, m = layer.channels
-    mean = lambda kernel, rate: rf"({n} \, {kernel} + {m} \cdot {rate}{w} {R}) / {n + m}"  # noqa: E731
-    return recursion.step(mean(nngp(i), ""), mean(ntk(i), lr))
+    mean = lambda kernel, square: rf"({n} \, {kernel} + {m} \cdot {square} {R}) / {n + m}"  # noqa: E731
+    return recursion.step(mean(nngp(i), w), mean(ntk(i), own))
 
 
 # Nonlinearities and what acts at every pixel alone

@@ -89,27 +89,29 @@ class _Sums(NamedTuple):
 
 
 @jax.jit
-def gaussian_scores(phi: Activation, k: Cov, seen: Cov, strength: Array, w_value: Any, rates: tuple[Any, Any]) -> Cov:
+def gaussian_scores(phi: Activation, k: Cov, seen: Cov, strength: Array, w_value: Any, own: tuple[Array, Array]) -> Cov:
     """Kernels of Σ_i φ(G_ai) v_i for Gaussian scores G and values v = w_value/√fan_in x V, in the mean over heads.
 
     E[G_ai G'_bj] = s² S_ab S_ij with S = K_seen and s = `strength`. The NTK of the scores, of queries, keys, and what
-    is below both, is s² (r S_ab S_ij + Θ_ab S_ij + S_ab Θ_ij). `rates`: factors of the learning rate of the values, and
-    of queries and keys together, r.
+    is below both, is r S_ab S_ij + s² (Θ_ab S_ij + S_ab Θ_ij). `own`: what the weights of
+    the values put into the NTK, times their K, and r, that of queries and keys together.
     """
     pixels, weight = k.pixel_shape, jnp.asarray(w_value, k.nngp.dtype) ** 2
-    lr_value, lr_scores = (jnp.asarray(rate, k.nngp.dtype) for rate in rates)
+    of_values, of_scores = own
     k, seen = _flat(k), _flat(seen)
-    own = [_sums(phi, seen.own_pair(s), strength, [q], []).values[0] for s, q in ((seen.q1, k.q1), (seen.q2, k.q2))]
+    variances = [
+        _sums(phi, seen.own_pair(s), strength, [q], []).values[0] for s, q in ((seen.q1, k.q1), (seen.q2, k.q2))
+    ]
     S, T = seen.nngp, seen.ntk
     (K, through_values), (by_queries, by_keys) = _sums(
         phi, seen.pair(), strength, [k.nngp, k.ntk], [k.nngp * S, k.nngp * T]
     )
-    through_scores = strength**2 * ((lr_scores * S + T) * by_queries + S * by_keys)
+    through_scores = (of_scores * S + strength**2 * T) * by_queries + strength**2 * S * by_keys
     new = k.replace(
-        q1=weight * own[0],
-        q2=weight * own[1],
+        q1=weight * variances[0],
+        q2=weight * variances[1],
         nngp=weight * K,
-        ntk=weight * (lr_value * K + through_values + through_scores),
+        ntk=of_values * K + weight * (through_values + through_scores),
     )
     bound = jnp.where(equal_inputs(k)[..., None], jnp.zeros(S.shape[:3], S.dtype), jnp.inf)  # all that is known
     delta = delta_within(new, _at_equal(bound), jnp.ones((*S.shape[:2], 1, 1), S.dtype))

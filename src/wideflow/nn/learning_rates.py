@@ -1,6 +1,7 @@
 """The factor of the learning rate of every parameter: the pass behind training only a part of a network."""
 
 import dataclasses
+import math
 from functools import singledispatch
 from typing import Any
 
@@ -51,12 +52,15 @@ def _(layer: Embedding, params: Any) -> Any:
 
 @learning_rates.register(Positions)
 def _(layer: Positions, params: Any) -> Any:
-    return layer.lr_w
+    return layer.lr_w * rate_factor(layer.as_dense(params.shape[-1]), 1)
 
 
 @learning_rates.register(SelfAttention)
 def _(layer: SelfAttention, params: Any) -> Any:
-    of = {"Q": layer.lr_query, "K": layer.lr_key, "V": layer.lr_value, "O": layer.lr_w, "B": layer.lr_b}
+    fan_in = {name: params[name].shape[-2] for name in params if name in ("Q", "K", "V")}
+    of = {name: layer.matrix(name).lr_w * rate_factor(layer.matrix(name), n) for name, n in fan_in.items()}
+    factor = rate_factor(layer.matrix("O"), math.prod(params["O"].shape[-3:-1]))
+    of |= {"O": layer.lr_w * factor, "B": layer.lr_b * factor}
     if layer.positions is not None:
         of["positions"] = learning_rates(layer.positions, params["positions"])
     return {name: of[name] for name in params}

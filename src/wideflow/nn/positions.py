@@ -12,8 +12,10 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .cov import Cov
 from .demand import Demand
+from .dense import Dense
 from .hyperparameter import check_number
 from .layer import Layer, Shape
+from .scaling import Scaling, check_scaling, own_kernel, scales
 from .width import width
 
 
@@ -25,8 +27,9 @@ class Positions(Layer):
     2020).
 
     `w`: standard deviation. `length`: how far neighbours are alike; None makes positions independent, R = 1. `lr_w`:
-    factor of the learning rate, 0 freezes (see `learning_rates`). All are traced. `channels`: None adds; (of the input,
-    of the positions) puts that many channels of positions beside those of the input: the means over all channels, K' =
+    factor of the learning rate, 0 freezes (see `learning_rates`). All are traced. `parameterization` and
+    `features`, the channels of the positions, are written by `reparameterize`. `channels`: None adds; (of the input, of
+    the positions) puts that many channels of positions beside those of the input: the means over all channels, K' =
     (n K + m w² R)/(n + m), alike for Θ. R is every pixel with every pixel, and its Cholesky factor is taken at every
     `apply`. Raises ValueError for options that make no sense and for inputs they do not fit.
 
@@ -41,6 +44,8 @@ class Positions(Layer):
     length: float | Float[Array, ""] | None = None
     channels: tuple[int, int] | None = eqx.field(static=True, default=None)
     lr_w: float | Float[Array, ""] = 1.0
+    parameterization: str | Scaling = eqx.field(static=True, default="ntk")
+    features: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         check_number(self, "w", low=0.0)
@@ -52,16 +57,25 @@ class Positions(Layer):
             )
         if self.channels is not None and min(self.channels) < 1:
             raise ValueError(f"Positions: channels must be two positive numbers, got {self.channels}")
+        check_scaling(self)
+
+    def as_dense(self, channels: int) -> Dense:
+        """The layer with the same weights, one channel for each position, that leave it as so many `channels`."""
+        return Dense(channels, self.w, lr_w=self.lr_w, parameterization=self.parameterization, channels=1.0)
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[Array, Shape]:
         """One standard normal vector for each pixel, `[*pixels, channels]`."""
         self._check_pixels(shape[:-1])
         if self.channels is None:
-            return jax.random.normal(key, shape), shape
+            return self._drawn(key, shape), shape
         before, added = self.channels
         if shape[-1] != before:
             raise ValueError(f"Positions: the input has {shape[-1]} channels, not those of channels={self.channels}")
-        return jax.random.normal(key, (*shape[:-1], added)), (*shape[:-1], before + added)
+        return self._drawn(key, (*shape[:-1], added)), (*shape[:-1], before + added)
+
+    def _drawn(self, key: PRNGKeyArray, shape: Shape) -> Array:
+        normal = jax.random.normal(key, shape)
+        return normal * scales(self.as_dense(shape[-1]), (1, shape[-1]), normal.dtype).weight_std
 
     def apply(self, params: Array, x: Array) -> Array:
         """x + w R^½ E, or both side by side."""
@@ -70,13 +84,15 @@ class Positions(Layer):
         if self.length is not None:
             root = jnp.linalg.cholesky(1 - _apart(pixels, self.length, x.dtype))
             E = jnp.matmul(root, E, precision=jax.lax.Precision.HIGHEST)
-        E = jnp.broadcast_to(jnp.asarray(self.w, x.dtype) * E.reshape(params.shape), (len(x), *params.shape))
+        weight = scales(self.as_dense(params.shape[-1]), (1, params.shape[-1]), x.dtype).weight
+        E = jnp.broadcast_to(weight * E.reshape(params.shape), (len(x), *params.shape))
         return x + E if self.channels is None else jnp.concatenate([x, E], axis=-1)
 
     def cov(self, k: Cov) -> Cov:
         """K + w² R, Θ + lr_w w² R; or the means over the channels of both."""
         self._check_pixels(k.pixel_shape)
-        return _positioned(k, self.w, self.length, self.lr_w, self.channels)
+        own = own_kernel(self.as_dense(self.features or 1), 1, k.nngp.dtype)
+        return _positioned(k, self.w, self.length, None if own is None else own[0], self.channels)
 
     def demand(self, need: Demand) -> Demand:
         """Every pixel alone: what the output needs."""
@@ -109,15 +125,16 @@ def _positioned(
     k: Cov,
     w: float | Float[Array, ""],
     length: float | Float[Array, ""] | None,
-    lr_w: float | Float[Array, ""],
+    own: Array | None,
     channels: tuple[int, int] | None,
 ) -> Cov:
     delta = _apart(k.pixel_shape, length, k.nngp.dtype).reshape(*k.pixel_shape, *k.pixel_shape)
     if k.demand is Demand.EQUAL:
         delta = jnp.zeros(k.pixel_shape, k.nngp.dtype)
-    R = jnp.asarray(w, delta.dtype) ** 2 * (1 - delta)
+    square = jnp.asarray(w, delta.dtype) ** 2
+    R = square * (1 - delta)
     q1, q2, across = (jnp.broadcast_to(R, x.shape) for x in (k.q1, k.q2, k.nngp))
-    learned = jnp.asarray(lr_w, R.dtype) * across
+    learned = across if own is None else jnp.broadcast_to(own * (1 - delta), across.shape)
     ours = Cov(q1, q2, across, learned, jnp.broadcast_to(delta, k.nngp.shape), k.demand, gaussian=True, fresh=True)
     if channels is None:
         return k + ours

@@ -81,7 +81,9 @@ def reparameterize(net: Layer, parameterization: str | ABC, x: Any) -> Layer:
     n is the number of channels that leave the first layers with weights (none lies between them and the input), and
     of those that enter the others. Readouts are those with no layer with weights after them. Both are told by the
     tree: a branch (Residual, Sum …) begins and ends where its combinator does, and layers inside a Repeat that runs
-    more than once are hidden. A single layer with weights is neither: nothing is wide.
+    more than once are hidden. SelfAttention is two layers, one of queries, keys and values, and one of outputs, where
+    each n is the fan-in of the matrix; what queries and keys share has w² = w_query w_key. Positions are a first layer,
+    as an Embedding is. A single layer with weights is neither: nothing is wide.
 
     Raises ValueError for an unknown name and where mean field meets a hidden layer, TypeError for a layer of
     another kind that has parameters. Kernels that do not exist are refused when they are asked for.
@@ -126,22 +128,29 @@ def rescaled(layer: Layer, place: Place) -> Layer:
     """The layer in the parameterization of its place; as it is in "ntk", or where it has no parameters."""
     if place.rule is not None and _has_parameters(layer, place.shape):
         raise TypeError(
-            f"reparameterize: {layer!r} has parameters and no option `parameterization`; Dense, Conv and Embedding "
-            "have it. Register a rule for it with nn.rescaled.register, or leave this network in NTK parameterization"
+            f"reparameterize: {layer!r} has parameters and no option `parameterization`, which layers of the library "
+            "have. Register a rule for it with nn.rescaled.register, or leave this network in NTK parameterization"
         )
     return layer
 
 
 @rescaled.register(SelfAttention)
-@rescaled.register(Positions)
-def _(layer: SelfAttention | Positions, place: Place) -> Layer:
+def _(layer: SelfAttention, place: Place) -> Layer:
+    """Queries, keys and values are one layer with weights, outputs the next; each n is the fan-in of its own matrix."""
+    positions = None if layer.positions is None else rescaled(layer.positions, place)
     if place.rule is None:
-        return layer
-    raise TypeError(
-        f"reparameterize: {layer!r}: a parameterization gives powers of one width n, and the sizes of heads and keys, "
-        "or the number of positions, are others. In NTK parameterization with factors of the learning rate (lr_w = "
-        "fan_in/w² for weights, 1/w² for positions, 1/b² for biases) the whole network trains as in standard"
-    )
+        return dataclasses.replace(layer, parameterization="ntk", channels=None, positions=positions)
+    both = place.rule.scaling(1 if place.before else 0), place.rule.scaling(1 if place.after else 2)
+    return dataclasses.replace(layer, parameterization=both, channels=float(place.shape[-1]), positions=positions)
+
+
+@rescaled.register(Positions)
+def _(layer: Positions, place: Place) -> Layer:
+    """A first layer, as an embedding: one channel for each position enters."""
+    if place.rule is None:
+        return dataclasses.replace(layer, parameterization="ntk", features=None)
+    features = place.shape[-1] if layer.channels is None else layer.channels[1]
+    return dataclasses.replace(layer, parameterization=place.rule.scaling(0), features=features)
 
 
 @rescaled.register(Embedding)
@@ -160,7 +169,7 @@ def _(layer: Dense | Conv, place: Place) -> Layer:
 def _(layer: Serial, place: Place) -> Layer:
     shapes, weighted = [place.shape], []
     for part in layer.layers:
-        weighted.append(_has_parameters(part, shapes[-1]))
+        weighted.append(_has_parameters(part, shapes[-1]) and not isinstance(part, Positions))
         shapes.append(_shape_after(part, shapes[-1]))
     parts = []
     for i, (part, shape) in enumerate(zip(layer.layers, shapes[:-1], strict=True)):
