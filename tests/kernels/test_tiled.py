@@ -7,7 +7,7 @@ import pytest
 
 import wideflow as wf
 from wideflow import nn
-from wideflow.kernels import tiled
+from wideflow.kernels import curved, tiled
 from wideflow.kernels.angles import gaps, rows_of
 from wideflow.kernels.kernel import _kernels
 from wideflow.kernels.tiled import TILE
@@ -86,8 +86,8 @@ def test_gaps_are_those_of_the_definition_even_where_products_lose_them(dtype):
     x = rng.standard_normal((6, 40))
     x[1], x[2], x[3], x[4] = x[0] + 1e-6 * x[5], 3 * x[0], -x[0] + 1e-4 * x[5], 0
     x = x.astype(dtype)
-    rows = rows_of(x, 8)
-    gap = gaps(rows, rows, rows.working @ rows.working.T, same=0)[:6, :6]
+    rows = rows_of(x)
+    gap = gaps(rows, rows, rows.working @ rows.working.T, same=0)
     units = x.astype(np.longdouble)
     norms = np.linalg.norm(units.astype(np.float64), axis=1, keepdims=True)
     units = units / np.where(norms > 0, norms, 1)
@@ -116,22 +116,27 @@ def test_few_alike_layers_and_different_ones_stay_as_they_are():
 
 
 def test_a_product_of_everything_with_itself_is_computed_in_one_triangle_only(monkeypatch):
-    written, write = [], tiled._write
+    written, write = [], tiled.write
     monkeypatch.setattr(
-        tiled, "_write", lambda out, i, j, *rest, **how: written.append((i, j)) or write(out, i, j, *rest, **how)
+        tiled, "write", lambda out, i, j, *rest, **how: written.append((i, j)) or write(out, i, j, *rest, **how)
     )
     tiled.vectors(serial(nn.Relu(), 0.1, depth=1), inputs(np.float32), None)
     assert sorted(written) == [(0, 0), (0, TILE), (TILE, TILE)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_tiles_of_a_curve_do_not_depend_on_how_many_are_held(dtype, monkeypatch):
+@pytest.mark.parametrize("block", [100, 500])
+def test_values_of_a_curve_do_not_depend_on_how_many_are_evaluated_at_once(dtype, block, monkeypatch):
     net, x = serial(nn.Relu(), None), np.concatenate([inputs(dtype), inputs(dtype)[::-1] + dtype(1)])
-    whole = tiled.vectors(net, x, None)
-    monkeypatch.setattr(tiled, "_CURVE_BYTES", 1)
-    for value, right in zip(tiled.vectors(net, x, None), whole, strict=True):
-        np.testing.assert_array_equal(value, value.T)
-        np.testing.assert_allclose(value, right, rtol=2e-6 if dtype == np.float32 else 1e-12)
+    square, rectangle = tiled.vectors(net, x, None), tiled.vectors(net, x[:700], x)
+    monkeypatch.setattr(curved, "_BLOCK", block)
+    rtol = 2e-6 if dtype == np.float32 else 1e-12
+    for value, right in zip(tiled.vectors(net, x, None), square, strict=True):
+        np.testing.assert_array_equal(value, np.asarray(value).T)
+        np.testing.assert_allclose(value, right, rtol=rtol)
+    for value, right, whole in zip(tiled.vectors(net, x[:700], x), rectangle, square, strict=True):
+        np.testing.assert_allclose(value, right, rtol=rtol)
+        np.testing.assert_allclose(value, whole[:700], rtol=rtol, atol=rtol * np.max(whole))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 5e-13)])

@@ -13,19 +13,23 @@ class Rows(NamedTuple):
     units: np.ndarray
     working: np.ndarray
 
-    def part(self, start: int, stop: int) -> "Rows":
-        """The rows from `start` to `stop`."""
-        return Rows(self.q[start:stop], self.units[start:stop], self.working[start:stop])
+    def part(self, start: int, size: int) -> "Rows":
+        """The rows from `start` on, at most `size`."""
+        return Rows(*(v[start : start + size] for v in self))
+
+    def padded_part(self, start: int, size: int) -> "Rows":
+        """`size` rows from `start` on, filled up with zero rows past the end, so that every part has one shape."""
+        part = self.part(start, size)
+        missing = size - len(part.q)
+        return Rows(*(np.pad(v, [(0, missing)] + [(0, 0)] * (v.ndim - 1)) for v in part)) if missing else part
 
 
-def rows_of(x: np.ndarray, multiple: int) -> Rows:
-    """The rows of `x [n, d]`, filled up with zero rows to a multiple of `multiple`."""
-    n, d = x.shape
-    filled = np.zeros((-(-n // multiple) * multiple, d))
-    filled[:n] = x
-    square = np.einsum("nd,nd->n", filled, filled)
-    filled /= np.sqrt(np.where(square > 0, square, 1))[:, None]
-    return Rows((square / d).astype(x.dtype), filled, filled.astype(x.dtype, copy=False))
+def rows_of(x: np.ndarray) -> Rows:
+    """The rows of `x [n, d]`."""
+    units = x.astype(np.float64)
+    square = np.einsum("nd,nd->n", units, units)
+    units /= np.sqrt(np.where(square > 0, square, 1))[:, None]
+    return Rows((square / x.shape[1]).astype(x.dtype), units, units.astype(x.dtype, copy=False))
 
 
 # Below these, 1 − |cos| of a product in the dtype has too few digits left, and the difference of the rows is summed.
@@ -40,14 +44,13 @@ def limit_of(dtype: np.dtype) -> float:
 
 
 def range_of(product: np.ndarray, same: int | None) -> tuple[float, float]:
-    """The smallest and the largest entry, a few rows at a time: they stay in cache.
+    """The smallest and the largest entry.
 
     `same` as in `gaps`: entries of rows with themselves do not count, and are overwritten with others.
     """
     if same is not None and product.shape[1] > 1:
         np.fill_diagonal(product[:, same:], product[0, 0 if same else -1])
-    parts = [product[start : start + 64] for start in range(0, len(product), 64)]
-    return min(float(np.min(part)) for part in parts), max(float(np.max(part)) for part in parts)
+    return float(np.min(product)), float(np.max(product))
 
 
 def gaps(one: Rows, two: Rows, product: np.ndarray, same: int | None) -> np.ndarray:

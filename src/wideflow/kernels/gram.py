@@ -14,7 +14,7 @@ from .kernel import Kernel, Kernels
 from .plan import plan_of
 from .progress import Progress
 from .store import Tile, TileStore
-from .tiled import padded_part
+from .tile import padded_part
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from .latex import latex
 from .plan import WORK_BYTES, Plan, plan_of
 from .planes import pooled
 from .propagate import propagate, sees_products
-from .tiled import TILE, images_in_tiles, vectors
+from .tiled import TILE, images_in_tiles, tile_sides, vectors
 
 
 class Kernels(NamedTuple):
@@ -123,7 +123,8 @@ def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | 
 
 
 _PIXELS_AT_ONCE = 2**16  # pixel pairs that a tile of images visits at a time: its arrays fit into a core's cache
-_PLANE_AT_ONCE = 2**20  # the same of one plane, see `planes.py`: rows of fewer than 32 inputs cost twice the time each
+# Of one array of a plane, see `planes.py`: rows of fewer than 32 inputs cost up to twice the time each.
+_PLANE_BYTES = 2**22
 
 
 def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
@@ -132,12 +133,15 @@ def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | N
     every = plan.pixel_pairs > pixels
     if plan.entries * plan.pixel_pairs < (2**22 if every else 8 * _PIXELS_AT_ONCE) or (every and not parts):
         fits = plan.entries * plan.entry_bytes <= WORK_BYTES
-        return None if fits else Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, plan.tile))
-    at_once = _PLANE_AT_ONCE if parts else _PIXELS_AT_ONCE
-    longest, most = max(plan.shape[:2]), max(1, math.isqrt(at_once // pixels))
-    tile = -(-longest // -(-longest // most))  # no larger than it must be for as many tiles
+        return (
+            None
+            if fits
+            else Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, (plan.tile, plan.tile)))
+        )
+    at_once = _PLANE_BYTES // x1.dtype.itemsize if parts else _PIXELS_AT_ONCE
+    sides = tile_sides((plan.shape[0], plan.shape[1]), math.isqrt(at_once // pixels), x2 is None)
     compute = parts.kernels if parts else partial(_kernels, fold(net))
-    return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, tile))
+    return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, sides))
 
 
 def _in_precision_of(x1: Any, x2: Any, compute: Callable[[Any, Any], Any]) -> Any:

@@ -1,10 +1,7 @@
 """Kernels in tiles that stay in cache, on all cores."""
 
-import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import jax
@@ -16,33 +13,26 @@ from threadpoolctl import ThreadpoolController
 from ..duals.root import root
 from ..nn import Cov, Layer, Repeat
 from ..nn.fold import Run
-from .angles import Rows, gaps, limit_of, range_of, rows_of
-from .univariate import Curve, curve_of
+from .angles import Rows, gaps, rows_of
+from .curved import on_curve
+from .tile import aligned, cores, corners, padded_part, precision, write
+from .univariate import curve_of
 
 TILE = 256  # rows and columns of a tile: its arrays fit into a core's cache
-_CURVE_TILE = 2 * TILE  # of a tile on which expansions are evaluated: little is held, and calls cost time
-_LINE = 16  # numbers of a mirror image that are written at once: whole cache lines
-_CURVE_BYTES = 64 * 2**20  # of the products that are held while their range is not known
+_FEWEST = 4  # rows or columns of a tile of images
 
 
-def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[Array | np.ndarray, ...]:
     """NNGP kernel and NTK of `net` between `x1 [n1, d]` and `x2 [n2, d]` (None: `x1` with itself).
 
     Every entry comes from the mean squares of its two inputs and their angle alone, and the angles from BLAS products
     of directions, tile by tile, each on one core. Where the kernels are functions of the angle alone, a tile is their
     expansion; elsewhere it goes through the network by itself. Where `x2` is None one triangle is computed.
     """
-    same, shape = x2 is None, (len(x1), len(x1 if x2 is None else x2))
-    rows1 = rows_of(x1, _CURVE_TILE)
-    rows2 = rows1 if x2 is None else rows_of(x2, _CURVE_TILE)
-    curve = curve_of(net, np.concatenate([rows1.q[: shape[0]], rows2.q[: shape[1]]]))
-    out = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(_cores()) as pool:
-        if curve is None:
-            _through_layers(net, rows1, rows2, same, out, pool)
-        else:
-            _on_curve(curve, rows1, rows2, same, out, pool)
-    return out
+    rows1, rows2 = rows_of(x1), None if x2 is None else rows_of(x2)
+    curve = curve_of(net, rows1.q if rows2 is None else np.concatenate([rows1.q, rows2.q]))
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
+        return _through_layers(net, rows1, rows2, pool) if curve is None else on_curve(curve, rows1, rows2, pool)
 
 
 @cache
@@ -51,61 +41,39 @@ def _blas() -> ThreadpoolController:
 
 
 def _through_layers(
-    net: Layer, rows1: Rows, rows2: Rows, same: bool, out: tuple[np.ndarray, ...], pool: ThreadPoolExecutor
-) -> None:
-    """Writes tiles that go through the layers' rules."""
+    net: Layer, rows1: Rows, rows2: Rows | None, pool: ThreadPoolExecutor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both kernels from tiles that go through the layers' rules."""
     compute: Callable[..., tuple[Array, Array]] = _at_once if _is_short(net) else _kernels
+    same, columns = rows2 is None, rows1 if rows2 is None else rows2
+    shape, dtype = (len(rows1.q), len(columns.q)), rows1.q.dtype
+    out = aligned(shape, dtype), aligned(shape, dtype)
 
     def fill(at: tuple[int, int]) -> None:
         i, j = at
-        one, two = rows1.part(i, i + TILE), rows2.part(j, j + TILE)
-        with _precision(one.q.dtype):
+        one, two = rows1.padded_part(i, TILE), columns.padded_part(j, TILE)
+        with precision(dtype):
             gap = gaps(one, two, one.working @ two.working.T, same=0 if same and i == j else None)
-            _write(out, i, j, compute(net, one.q, two.q, gap), mirror=same)
+            write(out, i, j, compute(net, one.q, two.q, gap), mirror=same)
 
-    list(pool.map(fill, _corners(out[0].shape, TILE, same)))
-
-
-def _on_curve(
-    curve: Curve, rows1: Rows, rows2: Rows, same: bool, out: tuple[np.ndarray, ...], pool: ThreadPoolExecutor
-) -> None:
-    """Writes tiles on which the kernels' expansions are evaluated; the shortest that hold for all cosines there are."""
-    size, dtype, (n1, n2) = _CURVE_TILE, out[0].dtype, out[0].shape
-    corners, limit = _corners((n1, n2), size, same), limit_of(dtype)
-    held = min(len(corners), max(1, _CURVE_BYTES // (size * size * dtype.itemsize)))
-    products = _aligned((held, size, size), dtype)
-
-    def part(at: tuple[int, int]) -> tuple[Rows, Rows, int | None]:
-        i, j = at
-        return rows1.part(i, i + size), rows2.part(j, j + size), 0 if same and i == j else None
-
-    def multiply(k: int, at: tuple[int, int]) -> tuple[float, float]:
-        one, two, diagonal = part(at)
-        product = np.matmul(one.working, two.working.T, out=products[k])
-        if diagonal is not None and not np.array_equal(product, product.T):
-            product[...] = np.triu(product) + np.triu(product, 1).T
-        return range_of(product[: n1 - at[0], : n2 - at[1]], diagonal)
-
-    def fill(k: int, at: tuple[int, int], expansion: Curve | None) -> None:
-        one, two, diagonal = part(at)
-        with _precision(dtype):
-            if expansion is None:
-                values = curve.kernels(one.q, two.q, gaps(one, two, products[k], diagonal))
-            else:
-                values = expansion.kernels_of_cosines(one.q, two.q, products[k], diagonal)
-            _write(out, *at, values, mirror=same and diagonal is None)
-
-    for start in range(0, len(corners), held):
-        batch = corners[start : start + held]
-        ranges = list(pool.map(multiply, range(len(batch)), batch))
-        is_short = [max(-low, high) <= limit for low, high in ranges]
-        inside = [each for each, short in zip(ranges, is_short, strict=True) if short]
-        expansion = curve.within(min(inside)[0], max(high for _, high in inside), dtype) if inside else None
-        list(pool.map(fill, range(len(batch)), batch, [expansion if short else None for short in is_short]))
+    list(pool.map(fill, corners(shape, (TILE, TILE), same)))
+    return out
 
 
-def _corners(shape: tuple[int, ...], tile: int, triangle: bool) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(0, shape[0], tile) for j in range(i if triangle else 0, shape[1], tile)]
+def tile_sides(shape: tuple[int, int], most: int, triangle: bool) -> tuple[int, int]:
+    """Rows and columns of tiles of images, each at most `most`, no larger than they must be for as many tiles.
+
+    Where one triangle is computed they are square. There is a tile for each core, unless its sides were below
+    `_FEWEST`: what a tile computes of its rows and columns alone would then cost more than the entries.
+    """
+    most = max(1, most)
+    down, across = (-(-n // most) for n in shape)
+    while True:
+        rows, columns = -(-shape[0] // down), -(-shape[1] // across)
+        tiles = down * (down + 1) // 2 if triangle else down * across
+        if tiles >= cores() or max(rows, columns) < 2 * _FEWEST:
+            return rows, columns
+        down, across = down + (triangle or rows >= columns), across + (triangle or rows < columns)
 
 
 def images_in_tiles(
@@ -113,56 +81,24 @@ def images_in_tiles(
     x1: np.ndarray,
     x2: np.ndarray | None,
     shape: tuple[int, ...],
-    tile: int,
+    sides: tuple[int, int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """NNGP kernel and NTK `[*shape]` of images from `compute(rows, columns)`, `tile` rows and columns at a time.
+    """NNGP kernel and NTK `[*shape]` of images from `compute(rows, columns)`, tiles of `sides` rows and columns each.
 
     Where `x2` is None one triangle is computed, and tiles on the diagonal by `compute(rows, None)`.
     """
-    out = _aligned(shape, x1.dtype), _aligned(shape, x1.dtype)
+    out = aligned(shape, x1.dtype), aligned(shape, x1.dtype)
 
     def fill(i: int, j: int) -> None:
-        rows = padded_part(x1, i, tile)
-        columns = None if x2 is None and i == j else padded_part(x1 if x2 is None else x2, j, tile)
-        with _precision(x1.dtype):
+        rows = padded_part(x1, i, sides[0])
+        columns = None if x2 is None and i == j else padded_part(x1 if x2 is None else x2, j, sides[1])
+        with precision(x1.dtype):
             values = compute(jnp.asarray(rows), None if columns is None else jnp.asarray(columns))
-        _write(out, i, j, values, mirror=x2 is None)
+        write(out, i, j, values, mirror=x2 is None)
 
-    with ThreadPoolExecutor(_cores()) as pool:
-        list(pool.map(lambda corner: fill(*corner), _corners(shape, tile, x2 is None)))
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(lambda corner: fill(*corner), corners(shape, sides, x2 is None)))
     return out
-
-
-def padded_part(x: np.ndarray, start: int, size: int) -> np.ndarray:
-    """`size` rows of `x` from `start`; past the end the last one again, so that every tile has one shape."""
-    part = x[start : start + size]
-    if len(part) == size or len(x) < size:
-        return part
-    return np.concatenate([part, np.broadcast_to(part[-1:], (size - len(part), *part.shape[1:]))])
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _precision(dtype: np.dtype) -> AbstractContextManager:
-    return jax.enable_x64(True) if dtype == np.float64 else nullcontext()
-
-
-def _write(out: tuple[np.ndarray, ...], i: int, j: int, values: tuple[Array, ...], mirror: bool) -> None:
-    """Write a tile of each kernel at row i and column j, without what lies outside; and its mirror image."""
-    for whole, value in zip(out, values, strict=True):
-        part = np.asarray(value)[: len(whole) - i, : whole.shape[1] - j]
-        rows, columns = slice(i, i + len(part)), slice(j, j + part.shape[1])
-        if mirror and i == j:
-            upper = np.triu(np.ones(part.shape[:2], bool)).reshape(*part.shape[:2], *(1,) * (part.ndim - 2))
-            part = np.where(upper, part, np.swapaxes(part, 0, 1))
-        elif mirror:
-            for k in range(0, len(part), _LINE):
-                few = part[k : k + _LINE]
-                whole[columns, i + k : i + k + len(few)] = np.swapaxes(few, 0, 1)
-        whole[rows, columns] = part
 
 
 def _kernels(net: Layer, q1: Array, q2: Array, gap: Array) -> tuple[Array, Array]:
@@ -191,13 +127,3 @@ def _entering(q1: Array, q2: Array, gap: Array) -> Cov:
     first, second = q1[:, None], q2[None]
     nngp = jnp.where((gap == 0) & (first == second), first, root(first) * root(second) * (1 - gap))
     return Cov(q1, q2, nngp, jnp.zeros_like(nngp), gap)
-
-
-_ALIGNMENT = 64  # bytes; JAX takes an array that starts at a multiple of this without copying it
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)

@@ -42,7 +42,7 @@ class Curve(NamedTuple):
         return _of_gaps(*self._numbers(gap.dtype), *self._scales(q1, q2), gap)
 
     def kernels_of_cosines(
-        self, q1: np.ndarray, q2: np.ndarray, cosine: np.ndarray, same: int | None
+        self, q1: np.ndarray, q2: np.ndarray, cosine: Array | np.ndarray, same: int | None
     ) -> tuple[Array, Array]:
         """The same from cosines; `same` as in `angles.gaps`, whatever `cosine` holds for rows with themselves."""
         equal = None if same is None else self.equal.astype(cosine.dtype)
@@ -197,10 +197,10 @@ def _(net: Repeat) -> bool:
 
 def _at_angles(net: Layer, q: float, theta: np.ndarray) -> np.ndarray:
     """Both kernels `[2, m]` in float64 between inputs of mean square `q` at these angles."""
+    gap = 2 * np.sin(theta[None] / 2) ** 2
+    state = np.full(1, q), np.full(theta.shape, q), q * (1 - gap), np.zeros_like(gap), gap
     with jax.enable_x64(True):
-        gap = jnp.asarray(2 * np.sin(theta / 2) ** 2)[None]
-        q1, q2 = jnp.full(1, q), jnp.full(theta.shape, q)
-        k = net.cov(Cov(q1, q2, q * (1 - gap), jnp.zeros_like(gap), gap))
+        k = net.cov(Cov(*map(jnp.asarray, state)))
         return np.stack([np.asarray(k.nngp)[0], np.asarray(k.ntk)[0]])
 
 
