@@ -2,7 +2,8 @@
 
 Global pooling needs every pair of pixels. All pairs at one offset form a plane, and through layers of stride 1 that
 keep the image's size each plane goes by itself: a network costs as much as its equal-pixels kernel for each offset,
-and holds no more than one plane. A network that is flattened needs the plane of equal pixels alone.
+and holds no more than one plane, or a few small ones. A network that is flattened needs the plane of equal pixels
+alone.
 """
 
 from functools import singledispatch
@@ -113,19 +114,31 @@ def _pooled_kernels(net: Pooled, x1: Array, x2: Array) -> tuple[Array, Array]:
     size = prod(pixels)
     one, two = (_directions(jnp.moveaxis(x, (-1, 0), (0, -1))) for x in (x1, x2))  # [channels, *pixels, n]
 
-    def add_plane(total: Array, plane: Array) -> tuple[Array, None]:
+    def add_planes(total: Array, planes: Array) -> tuple[Array, None]:
+        return total + jnp.sum(jax.vmap(of_plane)(planes), axis=0), None
+
+    def of_plane(plane: Array) -> Array:
         k = net.body.cov(_plane(one, two, jnp.unravel_index(plane, pixels)))
-        means = [jnp.mean(v, axis=tuple(range(len(pixels)))) for v in (k.nngp, k.ntk)]
-        return total + jnp.stack(means), None
+        return jnp.stack([jnp.mean(v, axis=tuple(range(len(pixels)))) for v in (k.nngp, k.ntk)])
 
     nothing = jnp.zeros((2, len(x1), len(x2)), x1.dtype)
-    total = jax.lax.scan(add_plane, nothing, jnp.arange(size if net.every else 1))[0]
+    every = jnp.arange(size if net.every else 1)
+    at_once = _at_once(len(every), size * len(x1) * len(x2))
+    total = jax.lax.scan(add_planes, nothing, every.reshape(-1, at_once))[0]
     if net.every:
         total = total * (1 / size if isinstance(net.end, GlobalAvgPool) else size)
     nngp, ntk = total
     zeros = jnp.zeros_like
     k = net.tail.cov(Cov(zeros(nngp[:, 0]), zeros(nngp[0]), nngp, ntk, gaussian=False))  # dense layers do not look at q
     return k.nngp, k.ntk
+
+
+_ENTRIES = 2**18  # of the planes that go through the layers together: of fewer, starting an operation is what costs
+
+
+def _at_once(planes: int, entries: int) -> int:
+    """How many planes of so many entries go through the layers together: a divisor of their number."""
+    return max(n for n in range(1, planes + 1) if planes % n == 0 and (n == 1 or n * entries <= _ENTRIES))
 
 
 def _directions(x: Array) -> tuple[Array, Array]:
