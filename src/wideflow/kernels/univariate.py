@@ -198,9 +198,10 @@ def _(net: Repeat) -> bool:
 def _at_angles(net: Layer, q: float, theta: np.ndarray) -> np.ndarray:
     """Both kernels `[2, m]` in float64 between inputs of mean square `q` at these angles."""
     gap = 2 * np.sin(theta[None] / 2) ** 2
-    state = np.full(1, q), np.full(theta.shape, q), q * (1 - gap), np.zeros_like(gap), gap
+    arrays = np.full(1, q), np.full(theta.shape, q), q * (1 - gap), np.zeros_like(gap), gap
     with jax.enable_x64(True):
-        k = net.cov(Cov(*map(jnp.asarray, state)))
+        q1, q2, nngp, ntk, delta = map(jnp.asarray, arrays)
+        k = net.cov(Cov(q1, q2, nngp, ntk, delta))
         return np.stack([np.asarray(k.nngp)[0], np.asarray(k.ntk)[0]])
 
 
