@@ -7,7 +7,14 @@ import pytest
 
 import wideflow as wf
 from wideflow import nn
-from wideflow.beyond import coordinate_check, critical_rate, learning_rate_scaling, preactivations, width_limit
+from wideflow.beyond import (
+    CoordinateCheck,
+    coordinate_check,
+    critical_rate,
+    learning_rate_scaling,
+    preactivations,
+    width_limit,
+)
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((6, 4)).astype("f4"), RNG.standard_normal(6).astype("f4")
@@ -47,6 +54,36 @@ def test_sizes_are_those_of_one_network_step_by_step():
     np.testing.assert_allclose(check.change[0, 0, 0], changes, rtol=1e-3)
     np.testing.assert_allclose(check.initial[0, 0, 0], np.sqrt(np.mean(before[0] ** 2)), rtol=1e-5)
     assert [h.shape for h in before] == [(6, 32), (6, 32), (6, 1)]
+
+
+def test_layers_inside_branches_and_repetitions_are_watched():
+    block = nn.Residual(nn.Serial(nn.Dense(8), nn.Tanh(), nn.Dense(8)))
+    net = nn.Serial(nn.Dense(8), nn.Repeat(block, 2), nn.Sum(nn.Dense(8), nn.Identity()), nn.Tanh(), nn.Dense(1))
+    params = net.init(jax.random.key(3), jnp.asarray(X))
+    seen = preactivations(net, params, jnp.asarray(X))
+    assert [h.shape[-1] for h in seen] == [8] * 9 + [1]
+    one, dense = params[1], nn.Dense(8)
+    hidden = dense.apply(params[0], jnp.asarray(X))
+    for i in range(2):  # two layers of the branch, then the sum
+        inside = dense.apply(jax.tree.map(lambda leaf, i=i: leaf[i], one[0]), hidden)
+        branch = dense.apply(jax.tree.map(lambda leaf, i=i: leaf[i], one[2]), jnp.tanh(inside))
+        hidden = hidden + branch
+        for found, wanted in zip(seen[1 + 3 * i : 4 + 3 * i], (inside, branch, hidden), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen[-1], net.apply(params, jnp.asarray(X)), rtol=1e-5)
+
+
+def test_verdicts_are_printed_for_every_layer():
+    widths = np.array([8, 16, 32, 64])
+    falls, flat = widths[:, None, None, None] ** -0.5, np.ones((4, 1, 1, 1))
+    change = np.concatenate([falls, flat, 0 * flat], axis=-1) * np.ones((4, 5, 1, 1))
+    said = str(CoordinateCheck(widths, np.array([3]), np.ones((4, 5, 3)), change))
+    assert "-0.500 (-0.500 … -0.500): falls" in said
+    assert "0.000 (0.000 … 0.000): flat" in said.replace("-0.000", "0.000")
+    assert "none: the statistic must be positive" in said
+    assert "none: wanted at least 4 different" in str(
+        CoordinateCheck(widths[:2], np.array([3]), np.ones((2, 5, 3)), change[:2])
+    )
 
 
 @pytest.mark.parametrize(

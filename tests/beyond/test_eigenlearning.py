@@ -96,6 +96,43 @@ def test_spectrum_of_data_on_the_sphere_is_that_of_the_sphere():
     np.testing.assert_allclose(found.eigenvalues[5:14].mean(), sphere.eigenvalues[2], rtol=0.05)
 
 
+def test_eigenfunctions_on_the_sphere_are_orthonormal_and_reproduce_under_the_kernel():
+    d, rng = 5, np.random.default_rng(4)
+    x = rng.normal(size=(200_000, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    axis, probe = np.eye(d)[0], np.array([0.6, 0.8, 0, 0, 0])
+    sphere = SphereSpectrum.of_function(lambda t: np.exp(t), d, 8)
+    phi = sphere.eigenfunctions(x @ axis)
+    products = phi[:4] @ phi[:4].T / len(x)
+    np.testing.assert_allclose(products, np.eye(4), atol=0.03)  # Monte Carlo: √(E φ⁴/2e5) up to 0.01
+    applied = (np.exp(x @ probe) * phi[:4]).mean(axis=1)  # E k(probe, x) φ(x) = λ φ(probe)
+    error = (np.exp(x @ probe) * phi[:4]).std(axis=1) / np.sqrt(len(x))
+    assert (np.abs(applied - sphere.eigenvalues[:4] * sphere.eigenfunctions(probe[:1])[:4, 0]) < 4 * error).all()
+    t = np.array([-0.9, 0.1, 1.0])
+    series = (sphere.eigenvalues * np.sqrt(sphere.multiplicity)) @ sphere.eigenfunctions(t)
+    np.testing.assert_allclose(series, np.exp(t), rtol=1e-6)
+
+
+def test_learning_curve_of_one_direction_on_the_sphere_follows_from_its_coefficients():
+    d, n, rng = 6, 60, np.random.default_rng(5)
+    kernel, target = lambda t: np.exp(1.5 * t), lambda t: np.sign(t) + 2 * t**2
+    sphere = SphereSpectrum.of_function(kernel, d, 16)
+    v = sphere.coefficients(target)
+    power = 1 + 4 * 3 / (d * (d + 2))  # E g²; sign and square are orthogonal
+    np.testing.assert_allclose(v[0], 2 / d, rtol=1e-9)
+    assert 0 < power - np.sum(v**2) < 0.1  # sign has a tail of high degrees
+    law = EigenLearning(sphere.eigenvalues, v, n, 0.3 + sphere.tail, power - np.sum(v**2), sphere.multiplicity)
+
+    def measured():
+        x = rng.normal(size=(n + 2000, d))
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        k, y = kernel(x @ x[:n].T), target(x[:, 0])
+        return np.mean((y - k @ np.linalg.solve(k[:n] + 0.3 * np.eye(n), y[:n]))[n:] ** 2)
+
+    errors = np.array([measured() for _ in range(40)])
+    assert abs(errors.mean() - law.test_error) < 0.05 * law.test_error + 3 * errors.std() / np.sqrt(40)
+
+
 def test_eigenfunctions_are_orthonormal_and_extend_to_their_own_points():
     x = np.random.default_rng(1).normal(size=(40, 3))
     matrix = wf.gram(wf.Kernel(NET), x)

@@ -1,10 +1,13 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import wideflow as wf
 from wideflow import nn
-from wideflow.beyond import NtkFluctuations, preactivation_moments
+from wideflow.beyond import NtkFluctuations, SampledKernels, preactivation_moments
 from wideflow.beyond.finite_width import hidden_widths
+from wideflow.finite import draw_networks
 
 X = np.random.default_rng(0).standard_normal((2, 5))
 report = wf.beyond.finite_width.report
@@ -41,11 +44,71 @@ def test_widths_times_the_factor_bring_every_effect_down():
 
 
 @pytest.mark.slow
-def test_sampled_fluctuation_is_the_exact_one():
+def test_sampled_fluctuations_are_those_of_the_exact_law_and_of_the_expansion():
     found = report(relu(64, 64), X[:1].astype(np.float32), networks=400)
-    sampled = found.effects[-1]
-    assert "sampled" in sampled.name
-    assert sampled.size == pytest.approx(NtkFluctuations((64, 64)).relative_std, rel=0.15)
+    mean, spread = found.effects[-2:]
+    exact = NtkFluctuations((64, 64)).relative_std
+    assert "sampled" in spread.name
+    assert abs(spread.size - exact) < 4 * spread.error < 0.2 * exact
+    assert abs(mean.size) < 4 * mean.error
+    tanh = nn.Serial(nn.Dense(64, w=1.4), nn.Tanh(), nn.Dense(64, w=1.4), nn.Tanh(), nn.Dense(1))
+    drawn = SampledKernels.draw(tanh, X[:1].astype(np.float32), 800)
+    last = preactivation_moments(tanh, X[:1])[-1]
+    size, error = drawn.spread(drawn.variance)
+    assert abs(size - np.sqrt(last.kernel_cov[0, 0, 0, 0]) / last.nngp[0, 0]) < 4 * error
+    size, error = drawn.shift(drawn.variance, drawn.infinite_variance)
+    assert abs(size - last.correction[0, 0] / last.nngp[0, 0]) < 4 * error
+
+
+def test_sampled_kernels_are_those_of_each_network_written_out():
+    w, b = 1.3, 0.4
+    net = nn.Serial(nn.Dense(5), nn.Serial(nn.Tanh(), nn.Dense(7), nn.Relu(), nn.Dense(1, w=w, b=b)))
+    x = X.astype(np.float32)
+    drawn = SampledKernels.draw(net, x, 3, seed=2)
+    params = draw_networks(net, jnp.asarray(x[:1]), jax.random.key(2), jnp.arange(3, dtype=jnp.uint32))
+    for s in range(3):
+        W0, W1 = params[0]["W"][s], params[1][1]["W"][s]
+        h = np.maximum(np.tanh(x @ W0 / np.sqrt(5)) @ W1 / np.sqrt(5), 0)
+        np.testing.assert_allclose(drawn.variance[s], w**2 * np.mean(h**2, axis=1) + b**2, rtol=1e-5)
+        one = jax.tree.map(lambda leaf, s=s: leaf[s], params)
+        ntk = wf.EmpiricalKernel(net.apply, one)(jnp.asarray(x)).ntk
+        np.testing.assert_allclose(drawn.ntk[s], np.diag(ntk), rtol=1e-5)
+    np.testing.assert_allclose(drawn.infinite_variance, np.diag(wf.Kernel(net)(x).nngp), rtol=1e-6)
+    other = SampledKernels.draw(nn.Serial(nn.Dense(5), nn.Relu(), nn.Dense(3), nn.Sum(nn.Dense(1), nn.Dense(1))), x, 2)
+    assert other.variance is None
+
+
+def test_sampled_sizes_have_the_errors_of_many_repetitions():
+    rng = np.random.default_rng(1)
+    draws = 1 + 0.3 * rng.standard_gamma(4.0, (2000, 64, 1))  # mean 2.2, standard deviation 0.6
+    shifts, spreads = (
+        np.array([f(one) for one in draws])
+        for f in (lambda v: SampledKernels.shift(v, np.array([2.0])), SampledKernels.spread)
+    )
+    for found, wanted in ((shifts, 0.1), (spreads, 0.6 / 2.2)):
+        assert found[:, 0].mean() == pytest.approx(wanted, abs=0.005)
+        assert found[:, 1].mean() == pytest.approx(found[:, 0].std(), rel=0.1)
+
+
+def test_convolutional_networks_with_skips_are_measured():
+    net = nn.Serial(
+        nn.Conv(8, (3, 3)),
+        nn.Residual(nn.Serial(nn.Relu(), nn.Conv(8, (3, 3)))),
+        nn.Relu(),
+        nn.GlobalAvgPool(),
+        nn.Dense(1),
+    )
+    x = np.random.default_rng(2).standard_normal((1, 3, 3, 2)).astype(np.float32)
+    found = report(net, x, networks=16)
+    names = [effect.name for effect in found.effects]
+    assert len(names) == 5
+    assert names[0] == "variance of outputs (mean over networks, sampled)"
+    assert names[-1] == "NTK (from network to network, sampled)"
+    sizes = {effect.name: effect for effect in found.effects}
+    spread = sizes["variance of outputs (from network to network, sampled)"]
+    assert sizes["excess kurtosis of outputs (sampled)"].size == pytest.approx(3 * spread.size**2)
+    assert 0 < spread.error < spread.size
+    assert " ± " in str(found)
 
 
 def test_other_architectures_get_beta_and_what_is_not_known():

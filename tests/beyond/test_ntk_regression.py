@@ -1,11 +1,13 @@
 """The limit of NTK regression against dense matrices, plain iteration and experiments, with both its peaks."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from wideflow import nn
 from wideflow.beyond import (
+    FewNeuronRegression,
     HermiteConstants,
     Isotropy,
     NTKRegression,
@@ -138,5 +140,52 @@ def test_isotropy_is_unbiased_and_refuses_correlated_inputs():
     ],
 )
 def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_few_neurons_have_the_errors_of_experiments_and_averaged_slopes_have_not():
+    erf = jax.scipy.special.erf
+    setting = dict(samples=240, inputs=80, ridge=1e-5, noise=0.3, first_layer=1e-3)
+    widths = np.array([1, 2, 3, 6])
+    measured = NTKRegressionSimulation(erf, **setting, seeds=40, test_points=400, seed=3).errors(widths)
+    few = FewNeuronRegression(erf, **setting).errors(widths)
+    averaged = NTKRegression(HermiteConstants.of(erf), **setting, parameters="counted").errors(widths)
+    for found, theory in ((measured.test, few.test), (measured.train, few.train)):
+        assert (np.abs(found.mean - theory) < 3.5 * found.error + 0.03 * theory).all()
+    assert measured.train.mean[2] - averaged.train[2] > 5 * measured.train.error[2]
+
+
+def test_a_few_neurons_follow_their_equations_with_full_matrices():
+    rng, N, n, d, ridge, noise, v = np.random.default_rng(8), 3, 90, 40, 0.05, 0.2, 0.7
+    z = rng.standard_normal((60_000, N))
+    s, h = np.sqrt(v / N) / np.cosh(z) ** 2, np.tanh(z) / np.sqrt(N)
+    G, H = np.eye(N) / ridge, np.eye(N) / ridge
+    for _ in range(400):
+        left = 1 / (1 + np.sum(s @ G * s, axis=1) + np.sum(h @ H * h, axis=1))
+        G = (G + np.linalg.inv(ridge * np.eye(N) + n / d * (s * left[:, None]).T @ s / len(z))) / 2
+        H = (H + np.linalg.inv(ridge * np.eye(N) + n * (h * left[:, None]).T @ h / len(z))) / 2
+    m, C, D = n / d * G @ np.mean(s * left[:, None], axis=0), np.zeros((N, N)), np.zeros((N, N))
+    for _ in range(400):
+        e = noise + 1 - 2 * s @ m + np.sum(s @ C * s, axis=1) + np.sum(h @ D * h, axis=1)
+        weight = (e * left**2)[:, None]
+        C = np.outer(m, m) + n / d * G @ ((s * weight).T @ s / len(z)) @ G
+        D = n * H @ ((h * weight).T @ h / len(z)) @ H
+    found = FewNeuronRegression(jnp.tanh, n, d, ridge, noise, v).errors([N])
+    np.testing.assert_allclose(found.test, e.mean(), rtol=0.01)
+    np.testing.assert_allclose(found.train, weight.mean(), rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: FewNeuronRegression(jnp.tanh, 90, 10, 0.1), "dimension of at least 20"),
+        (lambda: FewNeuronRegression(jnp.tanh, 90, 40, 0.0), "finite ridge > 0"),
+        (lambda: FewNeuronRegression(jnp.tanh, 90, 40, 0.1, noise=-1.0), "must be 0 or more"),
+        (lambda: FewNeuronRegression(jnp.tanh, 90, 40, 0.1).errors([11]), "from 1 to 10"),
+        (lambda: FewNeuronRegression(jnp.tanh, 90, 40, 0.1).errors(1.5), "whole numbers"),
+    ],
+)
+def test_numbers_of_neurons_outside_the_limit_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -7,7 +7,7 @@ from scipy.stats import norm
 from wideflow.beyond import CoordinateCheck, KernelEvolution, LearningRateScaling, RadialPath
 
 pytest.importorskip("matplotlib")
-from wideflow.report import coordinate_figure, evolution_figure, radial_figure
+from wideflow.report import coordinate_check_figure, coordinate_figure, evolution_figure, radial_figure
 from wideflow.report.style import figure_style
 
 RNG = np.random.default_rng(0)
@@ -24,6 +24,20 @@ def test_coordinate_figure_names_curves_with_their_exponents(tmp_path):
     names = [axes.get_legend().get_texts()[0].get_text() for axes in figure.axes]
     assert names == ["NTK: −0.50", "NTK: −0.50", "mean field: +1.00"]
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), widths**-0.5)
+
+
+def test_coordinate_check_figure_draws_every_layer_at_every_record(tmp_path):
+    widths = np.array([8, 16, 32, 64])
+    change = widths[:, None, None, None] ** -0.5 * np.array([1, 2, 3]) * np.ones((4, 5, 2, 1))
+    check = CoordinateCheck(widths, np.array([1, 4]), np.ones((4, 5, 3)), change)
+    with figure_style():
+        figure = coordinate_check_figure(check)
+        figure.savefig(tmp_path / "figure.png")
+    assert [axes.get_title() for axes in figure.axes] == ["after 1 step", "after 4 steps"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["layer 1", "layer 2", "output"]
+    np.testing.assert_allclose(figure.axes[1].containers[2].lines[0].get_ydata(), 3 * widths**-0.5)
+    with pytest.raises(ValueError, match="a name for each of 3 layers"):
+        coordinate_check_figure(check, ["one"])
 
 
 def test_radial_figure_draws_densities_that_integrate_to_one(tmp_path):

@@ -11,6 +11,7 @@ from .edge_of_stability import SharpnessPath as SharpnessPath
 from .eigenlearning import EigenLearning as EigenLearning
 from .erf_units import ErfUnits as ErfUnits
 from .erf_units import OrderParameters as OrderParameters
+from .few_neuron_regression import FewNeuronRegression as FewNeuronRegression
 from .finite_width import FiniteWidthReport as FiniteWidthReport
 from .hermite_constants import HermiteConstants as HermiteConstants
 from .hermite_constants import centred as centred
@@ -54,6 +55,7 @@ from .random_feature_regression import Optimum as Optimum
 from .random_feature_regression import RandomFeatureRegression as RandomFeatureRegression
 from .random_feature_simulation import RandomFeatureSimulation as RandomFeatureSimulation
 from .replicates import Replicates as Replicates
+from .sampled_width import SampledKernels as SampledKernels
 from .slope import Slope as Slope
 from .slope import fit_paired_slope as fit_paired_slope
 from .slope import fit_slope as fit_slope

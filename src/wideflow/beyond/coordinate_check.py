@@ -13,16 +13,17 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from ..finite import draw_networks
-from ..nn import Layer, Serial
+from ..nn import Layer, Parallel, Repeat, Residual, Serial
 from .full_batch import checked_targets, train_all
 from .slope import Slope, fit_slope
 
 Watch = Callable[[Any, Any, Any], Sequence[Array]]
+_FLAT = 0.1  # exponents nearer to zero than this are called flat
 
 
 @dataclass(frozen=True)
 class CoordinateCheck:
-    """Sizes of preactivations and of their changes, root mean squares over inputs and coordinates.
+    """Sizes of preactivations and of their changes, root mean squares over inputs and coordinates. Printable.
 
     `initial [n, S, L]`: at the start, of S networks of each width and L arrays that were watched, the last one by
     default the output. `change [n, S, T, L]`: of h_t − h_0 after `steps [T]`.
@@ -40,13 +41,32 @@ class CoordinateCheck:
         """
         return fit_slope(self.widths, self.change[:, :, step, layer])
 
+    def __str__(self) -> str:
+        rows = [f"change after {self.steps[-1]} steps, widths {self.widths.tolist()}, exponents in the width"]
+        rows += [f"{'layer':>5}  {'narrowest':>9}  {'widest':>9}   exponent"]
+        size = np.sqrt(np.mean(self.change[:, :, -1] ** 2, axis=1))  # [n, L]
+        for layer, (narrow, wide) in enumerate(zip(size[0], size[-1], strict=True)):
+            rows.append(f"{layer + 1:>5}  {narrow:9.3g}  {wide:9.3g}   {self._verdict(layer)}")
+        return "\n".join(rows)
+
+    def _verdict(self, layer: int) -> str:
+        try:
+            slope = self.slope(layer)
+        except ValueError as error:  # too few widths or networks, or a layer that does not move
+            return f"none: {str(error).split(': ', 1)[1]}"
+        return f"{slope}: {'rises' if slope.low > _FLAT else 'falls' if slope.high < -_FLAT else 'flat'}"
+
+    __repr__ = __str__
+
 
 def preactivations(net: Layer, params: Any, x: Any) -> list[Array]:
-    """What leaves every layer with parameters of a `Serial`, those inside it as well; of another net the output alone.
+    """What leaves every layer with parameters, in order, inside branches as well; the last is the output.
 
-    Branches (`Residual`, `Sum` …) count as one layer.
+    `Serial` and `Repeat` are followed layer by layer. Of `Residual`, `Sum`, `Product` and `Concat` come
+    the layers of their branches and then what leaves them.
     """
-    return _outputs_of_parts(net, params, x)[1]
+    output, seen = _outputs_of_parts(net, params, x)
+    return [*seen[:-1], output]
 
 
 def coordinate_check(
@@ -108,12 +128,32 @@ def _rms(h: Array) -> Array:
 
 
 def _outputs_of_parts(net: Layer, params: Any, x: Any) -> tuple[Array, list[Array]]:
-    """The output, and what leaves every part with parameters on the way, that of the last replaced by the output."""
-    if not isinstance(net, Serial):
-        output = net.apply(params, x)
-        return output, [output] if jax.tree.leaves(params) else []
-    seen: list[Array] = []
-    for part, p in zip(net.layers, params, strict=True):
-        x, inside = _outputs_of_parts(part, p, x)
-        seen += inside
-    return x, seen
+    """The output, and what leaves every part with parameters on the way."""
+    parts = _parts(net, params)
+    if parts:
+        seen: list[Array] = []
+        for part, p in parts:
+            x, inside = _outputs_of_parts(part, p, x)
+            seen += inside
+        return x, seen
+    output = net.apply(params, x)
+    if not jax.tree.leaves(params):
+        return output, []
+    inside = [h for branch, p in _branches(net, params) for h in _outputs_of_parts(branch, p, x)[1]]
+    return output, [*inside, output]
+
+
+def _parts(net: Layer, params: Any) -> list[tuple[Layer, Any]]:
+    """The layers that follow each other, with their parameters; none of a single layer."""
+    if isinstance(net, Serial):
+        return list(zip(net.layers, params, strict=True))
+    if isinstance(net, Repeat):
+        return [(net.layer, jax.tree.map(lambda leaf, i=i: leaf[i], params)) for i in range(net.times)]
+    return []
+
+
+def _branches(net: Layer, params: Any) -> list[tuple[Layer, Any]]:
+    """The branches that a layer puts together, with their parameters."""
+    if isinstance(net, Residual):
+        return [(net.branch, params)]
+    return list(zip(net.branches, params, strict=True)) if isinstance(net, Parallel) else []

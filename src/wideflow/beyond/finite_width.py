@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ..finite import draw_networks, network_ntk
 from ..nn import Layer, Parallel, Repeat, Residual, Serial
 from .ntk_fluctuations import NtkFluctuations
 from .perceptron import Perceptron, checked_vectors
+from .sampled_width import SampledKernels
 from .vertex import preactivation_moments
 
 UNRELIABLE = 0.5  # of a relative correction: beyond it the first order in 1/width says no more than "large"
@@ -21,13 +19,14 @@ _STANDARD = np.ones((1, 1))  # an input with ‖x‖²/d = 1
 @dataclass(frozen=True)
 class Effect:
     """One effect of finite width. `size`: relative to the infinite network. It falls as width^(−`power`), and below
-    `wanted` where all widths are multiplied by `factor`.
+    `wanted` where all widths are multiplied by `factor`. `error`: the standard error of one that was sampled.
     """
 
     name: str
     size: float
     power: float
     wanted: float
+    error: float = 0.0
 
     @property
     def factor(self) -> float:
@@ -36,7 +35,8 @@ class Effect:
 
     def __str__(self) -> str:
         need = "below" if self.factor <= 1 else f"{self.factor:.3g} times the width for"
-        return f"{self.name:<44} {self.size:10.2%}   {need} {self.wanted:.0%}"
+        error = f" ± {self.error:.2%}" if self.error else ""
+        return f"{self.name:<54} {self.size:8.2%}{error}   {need} {self.wanted:.0%}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,9 @@ def report(net: Layer, x: Any = None, wanted: float = 0.1, networks: int = 0, se
     network to network and the excess kurtosis of outputs, to first order in 1/width (`preactivation_moments`); those
     without biases and with a nonlinearity of the ReLU family also the exact fluctuation of the NTK (`NtkFluctuations`).
     Of other architectures β alone is known, which the notes say. `networks`: draw that many (at least 16) and measure
-    the fluctuation of the NTK instead, for any architecture; `x` is then needed.
+    instead, with standard errors, for any architecture: mean and fluctuation of the NTK, and where no expansion is
+    known those of the variance K̂ of outputs given the last features, whose E K̂²/(E K̂)² − 1 is a third of the excess
+    kurtosis; `x` is then needed.
 
     `x [n, …]`: inputs, each by itself; None: an input with ‖x‖²/d = 1. `wanted`: relative size of an effect that is
     small enough. Errors: ValueError for `wanted` not in (0, 1), fewer than 16 networks, networks without inputs, inputs
@@ -94,10 +96,10 @@ def report(net: Layer, x: Any = None, wanted: float = 0.1, networks: int = 0, se
     >>> from wideflow import nn
     >>> print(report(nn.Serial(nn.Dense(128), nn.Relu(), nn.Dense(128), nn.Relu(), nn.Dense(1))))
     2 hidden layers of widths 128, 128: β = Σ 1/n = 0.0156
-    variance of outputs (mean over networks)          0.00%   below 10%
-    variance of outputs (from network to network)    27.95%   7.81 times the width for 10%
-    excess kurtosis of outputs                       23.44%   2.34 times the width for 10%
-    NTK (from network to network, exact)             22.61%   5.11 times the width for 10%
+    variance of outputs (mean over networks)                  0.00%   below 10%
+    variance of outputs (from network to network)            27.95%   7.81 times the width for 10%
+    excess kurtosis of outputs                               23.44%   2.34 times the width for 10%
+    NTK (from network to network, exact)                     22.61%   5.11 times the width for 10%
     - largest: variance of outputs (from network to network); 7.81 times the width brings all below 10%
     """
     if not 0 < wanted < 1:
@@ -110,21 +112,13 @@ def report(net: Layer, x: Any = None, wanted: float = 0.1, networks: int = 0, se
             f"report: wanted a network with a hidden layer, got {net!r}; without one nothing is random in width"
         )
     effects, notes = _expanded(net, x, wanted)
-    ntk, why = _ntk_effect(net, wanted)
     if networks:
-        effects = (
-            *effects,
-            Effect("NTK (from network to network, sampled)", _sampled(net, x, networks, seed), 0.5, wanted),
-        )
-        notes = (
-            *notes,
-            f"the NTK's fluctuation was sampled: ±{(2 * networks) ** -0.5:.0%} of itself, more if its tail is heavy",
-        )
-    elif ntk is not None:
-        effects = (*effects, ntk)
-    else:
-        notes = (*notes, why)
-    return FiniteWidthReport(widths, effects, notes)
+        sampled, said = _sampled(SampledKernels.draw(net, x, networks, seed), wanted, not effects)
+        return FiniteWidthReport(widths, (*effects, *sampled), (*(notes if effects else ()), *said))
+    ntk, why = _ntk_effect(net, wanted)
+    if ntk is None:
+        return FiniteWidthReport(widths, effects, (*notes, why))
+    return FiniteWidthReport(widths, (*effects, ntk), notes)
 
 
 def hidden_widths(net: Layer) -> tuple[int, ...]:
@@ -155,7 +149,7 @@ def _expanded(net: Layer, x: Any, wanted: float) -> tuple[tuple[Effect, ...], tu
         reason = (
             "the expansion in 1/width is known to this report for Dense layers and nonlinearities in a chain in NTK "
             "parameterization; convolutions, skips, attention, norms and pools change its coefficients, and β, which "
-            "counts every layer with weights, gives the order of magnitude alone"
+            "counts every layer with weights, gives the order of magnitude alone: networks=64 measures the effects"
         )
         return (), (reason,)
     x = _STANDARD if x is None else checked_vectors(x, "report")
@@ -187,14 +181,27 @@ def _ntk_effect(net: Layer, wanted: float) -> tuple[Effect | None, str]:
     return Effect("NTK (from network to network, exact)", law.relative_std, 0.5, wanted), ""
 
 
-def _sampled(net: Layer, x: Any, networks: int, seed: int) -> float:
-    """The standard deviation over networks of Θ̂(x, x) relative to its mean, the largest over inputs."""
-    x = jnp.asarray(x)
-    params = draw_networks(net, x[:1], jax.random.key(seed), jnp.arange(networks, dtype=jnp.uint32))
-    diagonals = np.array([np.diag(_ntk(net, jax.tree.map(lambda v, s=s: v[s], params), x)) for s in range(networks)])
-    return float(np.max(diagonals.std(axis=0, ddof=1) / diagonals.mean(axis=0)))
-
-
-@jax.jit
-def _ntk(net: Layer, params: Any, x: jax.Array) -> jax.Array:
-    return network_ntk(net, params, x)
+def _sampled(drawn: SampledKernels, wanted: float, outputs: bool) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
+    """Effects measured on drawn networks, of the NTK and, with `outputs`, of the variance of outputs."""
+    kinds = [("NTK", drawn.ntk, drawn.infinite_ntk)]
+    if outputs and drawn.variance is not None:
+        kinds.insert(0, ("variance of outputs", drawn.variance, drawn.infinite_variance))
+    effects, notes = [], []
+    for name, values, infinite in kinds:
+        if infinite is not None:
+            size, error = drawn.shift(values, infinite)
+            effects.append(Effect(f"{name} (mean over networks, sampled)", size, 1.0, wanted, error))
+            if abs(size) < 2 * error:
+                notes.append(f"the shift of the mean of the {name} is not told from zero by {len(values)} networks")
+        size, error = drawn.spread(values)
+        effects.append(Effect(f"{name} (from network to network, sampled)", size, 0.5, wanted, error))
+        if name != "NTK":
+            kurtosis, doubled = 3 * size**2, 6 * size * error
+            effects.append(Effect("excess kurtosis of outputs (sampled)", kurtosis, 1.0, wanted, doubled))
+    if drawn.infinite_ntk is None:
+        notes.append("the network has no infinite limit of one output vector, so that shifts of means are not known")
+    if outputs and drawn.variance is None:
+        notes.append(
+            "the variance of outputs is sampled for networks that end in a Dense layer of NTK parameterization"
+        )
+    return tuple(effects), tuple(notes)

@@ -38,7 +38,8 @@ class NTKRegression:
     1 is the NTK, 0 random features. `parameters`: "many" is the limit N ∝ d, in which the Nd parameters of the first
     layer are infinitely more than the samples; its peak is at N = n. "counted" keeps Nd/n, and so
     has a second peak where all parameters number as many as the samples, N ≈ n/d; its place is right, but its height
-    and errors below N ≈ 10 are too low, because the theory averages over the slopes that an input meets.
+    and errors below N ≈ 10 are too low, because the theory averages over the slopes that an input meets:
+    `FewNeuronRegression` does not, and is the theory there.
 
     Methods take widths, a number or 1-D array. Cost: milliseconds a width.
     Errors: ValueError for activations with a mean or no nonlinear part, for d below 20, and numbers out of range;

@@ -2,6 +2,7 @@
 
 from .catapult import catapult_figure as catapult_figure
 from .compare import write_report as write_report
+from .coordinates import coordinate_check_figure as coordinate_check_figure
 from .coordinates import coordinate_figure as coordinate_figure
 from .diagnosis import write_diagnosis as write_diagnosis
 from .evolution import evolution_figure as evolution_figure
