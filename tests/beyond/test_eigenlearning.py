@@ -183,6 +183,32 @@ def test_learning_curve_of_digits_is_predicted_from_the_spectrum():
         assert (np.abs(measured.train.mean - predicted.train) < 0.1 * predicted.train + 1e-6).all()
 
 
+def test_modes_of_digits_are_learned_to_the_shares_and_with_the_variances_of_the_law():
+    x, y = digits(800)
+    curve = LearningCurve.of(wf.Kernel(NET), x, y - y.mean(), 0.5)
+    law, found = curve.law(120), curve.measure_modes(120, modes=30, seeds=40)
+    mean, error = found.learnability.mean, found.learnability.error
+    known = error < 0.1  # a mode that the targets hardly have says nothing
+    assert known.sum() > 12
+    assert (np.abs(mean - law.learnability[:30])[known] < 4 * error[known] + 0.04).all()
+    assert law.learnability[1] - law.learnability[29] > 0.3  # what a single share would not explain
+    np.testing.assert_allclose(found.variance.sum(), law.variance[:30].sum(), rtol=0.2)
+
+
+def test_modes_of_a_fit_are_those_of_regression_written_out():
+    x, y = digits(60)
+    curve = LearningCurve.of(wf.Kernel(NET), x, np.stack([y, 2 * y], axis=1), 0.1)
+    found = curve.measure_modes(10, modes=4, seeds=2, seed=7)
+    k, phi, rng = curve.kernel_matrix, curve.spectrum.eigenfunctions[:, :4], np.random.default_rng(7)
+    for s in range(2):
+        train = rng.permutation(60)[:10]
+        fit = k[:, train] @ np.linalg.solve(k[np.ix_(train, train)] + 0.1 * np.eye(10), y[train])
+        shares = (phi.T @ fit) / (phi.T @ y)
+        np.testing.assert_allclose(found.learnability.samples[:, s], shares, rtol=1e-6, atol=1e-8)
+    with pytest.raises(ValueError, match="at least 2 seeds and 1 to 60 modes"):
+        curve.measure_modes(10, modes=61)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif("WIDEFLOW_DATA" not in os.environ, reason="wants MNIST in the folder that WIDEFLOW_DATA names")
 def test_learning_curve_of_mnist_is_predicted_from_the_spectrum():

@@ -1,5 +1,7 @@
 """The largest learning rate that trains: against the exact map, and where theory puts it."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -92,3 +94,20 @@ def test_relu_networks_train_far_beyond_four_on_images_and_not_on_isotropic_inpu
     survivors = found["relu", "images"]
     assert survivors.peak[survivors.c > 10].max() > 1e3  # large, and no divergence
     assert survivors.final[survivors.c < 12].max() < 0.05  # and they learn
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("WIDEFLOW_DATA" not in os.environ, reason="wants MNIST in the folder that WIDEFLOW_DATA names")
+def test_boundary_on_photographed_digits_is_four_for_linear_networks_and_far_above_for_relu():
+    data = datasets.load("mnist")
+    two = np.flatnonzero(np.isin(np.asarray(data.y), (3, 8)))[:40]
+    x = np.asarray(data.x[two], np.float64).reshape(40, -1)
+    x, y = (x / x.max()).astype(np.float32), np.where(np.asarray(data.y)[two] == 3, -1.0, 1.0)[:, None]
+    relu = nn.Serial(nn.Dense(700, w=2**0.5), nn.Relu(), nn.Dense(1))
+    linear = nn.Serial(nn.Dense(700), nn.Dense(1))
+    search = BoundarySearch(steps=150, high=16.0)
+    found, exact = (search.run(net.apply, net.init(jax.random.key(4), x), x, y) for net in (relu, linear))
+    assert (x >= 0).all()
+    assert found.low > 8
+    assert found.peak[found.c > 8].max() > 100
+    assert 3.7 < exact.low < 4.4

@@ -30,6 +30,7 @@ from .lazy_scaling import LazyScaling as LazyScaling
 from .lazy_scaling import lazy_scaling as lazy_scaling
 from .learning_curve import LearningCurve as LearningCurve
 from .learning_curve import MeasuredErrors as MeasuredErrors
+from .learning_curve import MeasuredModes as MeasuredModes
 from .learning_curve import PredictedErrors as PredictedErrors
 from .learning_rate_scaling import LearningRateScaling as LearningRateScaling
 from .learning_rate_scaling import critical_rate as critical_rate

@@ -31,6 +31,18 @@ class MeasuredErrors(NamedTuple):
     test: Replicates
 
 
+class MeasuredModes(NamedTuple):
+    """What regression learned of the leading modes, m of them, largest eigenvalue first.
+
+    `learnability`: v̂_i·v_i/|v_i|² over S draws of the training points, `[m, S]`, with error bars; NaN for modes that
+    the targets lack. `variance [m]`: Var v̂_i over draws, summed over outputs. Theory: `learnability` and `variance` of
+    `LearningCurve.law(n)`.
+    """
+
+    learnability: Replicates
+    variance: np.ndarray
+
+
 @dataclass(frozen=True)
 class LearningCurve:
     """Kernel ridge regression trained on n points of a pool and tested on the others.
@@ -99,12 +111,34 @@ class LearningCurve:
         found = np.array([[self._regress(order[:n], order[n:]) for order in orders] for n in self._counts(samples)])
         return MeasuredErrors(Replicates(found[..., 0]), Replicates(found[..., 1]))
 
+    def measure_modes(self, samples: int, modes: int = 20, seeds: int = 20, seed: int = 0) -> MeasuredModes:
+        """What regression on `samples` points learns of each of the leading `modes`, on `seeds` draws of them.
+
+        v̂_i are the coefficients of the fit over the pool. Cost: `seeds` fits, and `seeds` times M² for the modes.
+        """
+        count, pool = int(self._counts(samples)[0]), len(self.kernel_matrix)
+        if seeds < 2 or not 1 <= modes <= pool:
+            raise ValueError(
+                f"LearningCurve: wanted at least 2 seeds and 1 to {pool} modes, got seeds={seeds} and modes={modes}"
+            )
+        rng, kept = np.random.default_rng(seed), self.spectrum.eigenfunctions[:, :modes]
+        y = self.targets.reshape(pool, -1)
+        drawn = [rng.permutation(pool)[:count] for _ in range(seeds)]
+        found = np.stack([kept.T @ self._fitted(train) for train in drawn]) / pool  # [S, m, out]
+        v = kept.T @ y / pool
+        power = np.sum(v**2, axis=1)
+        shares = np.where(power > 0, np.sum(found * v, axis=2) / np.where(power > 0, power, 1), np.nan)
+        return MeasuredModes(Replicates(shares.T), found.var(axis=0, ddof=1).sum(axis=1))
+
     def _regress(self, train: Int[np.ndarray, " n"], test: Int[np.ndarray, " t"]) -> tuple[float, float]:
         y = self.targets.reshape(len(self.targets), -1)
-        columns = self.kernel_matrix[:, train]
-        weights = np.linalg.lstsq(columns[train] + self.ridge * np.eye(len(train)), y[train], rcond=None)[0]
-        squares = np.sum((y - columns @ weights) ** 2, axis=1)
+        squares = np.sum((y - self._fitted(train)) ** 2, axis=1)
         return float(squares[train].mean()), float(squares[test].mean())
+
+    def _fitted(self, train: Int[np.ndarray, " n"]) -> Float[np.ndarray, "M out"]:
+        """The fit to these points, over the whole pool."""
+        columns, y = self.kernel_matrix[:, train], self.targets.reshape(len(self.targets), -1)[train]
+        return columns @ np.linalg.lstsq(columns[train] + self.ridge * np.eye(len(train)), y, rcond=None)[0]
 
     def _counts(self, samples: Any) -> Int[np.ndarray, " n"]:
         counts, most = np.atleast_1d(samples), int(_LARGEST_SHARE * len(self.kernel_matrix))

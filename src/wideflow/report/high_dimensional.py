@@ -33,11 +33,14 @@ def descent_figure(double: Sequence[Curve], triple: Sequence[Curve], peaks: tupl
     return figure
 
 
-def learning_figure(learning: Sequence[Curve], learnability: Mapping[int, Any]) -> Figure:
+def learning_figure(
+    learning: Sequence[Curve], learnability: Mapping[int, Any], measured: Mapping[int, Curve] | None = None
+) -> Figure:
     """Test error against the training points, beside the share learned of every mode.
 
     `learning`: as in `descent_figure`, with x the number of training points. `learnability`: from the number of
-    training points to ℒ_i of the modes in order.
+    training points to ℒ_i of the modes in order. `measured`: from it to `at`, the numbers of some modes from 1 on,
+    and their `measured` shares with `error`.
     """
     figure = new_figure(9.6, 4.2)
     left, right = figure.subplots(1, 2)
@@ -47,9 +50,12 @@ def learning_figure(learning: Sequence[Curve], learnability: Mapping[int, Any]) 
     )
     left.legend(loc="lower left")
     for order, (samples, shares) in enumerate(learnability.items()):
-        colour, _, style = series(order)
+        colour, marker, style = series(order)
         shares = values(shares)
         right.plot(np.arange(1, shares.size + 1), shares, color=colour, linestyle=style, label=f"n = {samples}")
+        if measured and samples in measured:
+            at, found, error = (values(measured[samples][name]) for name in ("at", "measured", "error"))
+            right.errorbar(at, found, error, color=colour, marker=marker, linestyle="none", capsize=2)
     right.set_xscale("log")
     label_decades(right.xaxis)
     right.set(xlabel="mode i, largest eigenvalue first", ylabel="learnability of the mode", ylim=(0, 1.02))
