@@ -7,7 +7,7 @@ import pytest
 
 import wideflow as wf
 from wideflow import nn
-from wideflow.beyond import LearningTask, fit_slope, kernel_evolution
+from wideflow.beyond import LearningTask, critical_rate, fit_slope, kernel_evolution
 
 
 def parity(n, d, seed):
@@ -78,6 +78,15 @@ def test_kernel_stays_with_the_width_in_the_kernel_regime_and_moves_in_the_mean_
     assert moved.contains(0.0)
     assert not moved.contains(-1.0)
     assert stayed.high < -0.5
+
+
+def test_learning_rate_matters_to_the_kernel_beyond_the_critical_one_alone():
+    net = scaled(512, 0.5)
+    critical = critical_rate(net, net.init(jax.random.key(0), SMALL.x), SMALL.x)
+    seen = [kernel_evolution(net, SMALL, critical * c / 2, [0, steps]) for c, steps in ((0.2, 120), (0.8, 30), (3, 8))]
+    slow, fast, catapult = (one.distance[-1] for one in seen)  # after the same time
+    assert fast == pytest.approx(slow, rel=0.15)
+    assert catapult > 10 * slow
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from wideflow import datasets, nn
 from wideflow.beyond import BoundarySearch, LinearNetwork
-from wideflow.dynamics import GradientDescent, HeavyBall
+from wideflow.dynamics import GradientDescent, HeavyBall, batch_order
 
 
 def ones(outputs=1):
@@ -28,6 +28,30 @@ def test_boundary_of_a_linear_network_is_that_of_its_exact_map(x64):
     assert found.high / found.low < 1.02
     assert found.c[found.diverged].min() == found.high
     assert np.all(np.diff(found.c) > 0)
+
+
+def test_boundary_of_minibatch_descent_is_that_of_numpy(x64):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((6, 4)), rng.standard_normal((6, 1))
+    net = nn.Serial(nn.Dense(30), nn.Dense(1))
+    params = net.init(jax.random.key(2), x)
+    found = BoundarySearch(steps=60, low=1, high=16, tolerance=0.1, batch=2, seed=4).run(net.apply, params, x, y)
+    order = batch_order(6, 2, 61, 4)
+
+    def overflows(lr):
+        W, a = (np.asarray(p["W"], np.float64) for p in params)
+        for batch in order:
+            r = x[batch] @ W @ a / np.sqrt(4 * 30) - y[batch]
+            if not np.isfinite(r**2).all():
+                return True
+            up = x[batch].T @ r @ a.T, (x[batch] @ W).T @ r
+            W, a = (p - lr * g / np.sqrt(4 * 30) / 2 for p, g in zip((W, a), up, strict=True))
+        return False
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.testing.assert_array_equal(found.diverged, [overflows(c / found.lam0) for c in found.c])
+    full = BoundarySearch(steps=60, low=1, high=16, tolerance=0.1).run(net.apply, params, x, y)
+    assert found.high <= full.low  # single batches have larger eigenvalues than all points together
 
 
 def test_one_example_has_its_boundary_at_four_whatever_the_width():

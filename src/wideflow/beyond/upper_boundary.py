@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..dynamics import GradientDescent, Loss, Rule, SquareLoss
+from ..dynamics import GradientDescent, Loss, Rule, SquareLoss, batch_order
 from ..finite import Curvature, top_eigenvalues
 from .descent import Descent, Model, Network, Tasks, momentum_of, prepared, trainable
 from .swept_rates import SMALLEST_LOSS
@@ -57,10 +58,12 @@ class BoundarySearch:
     """The search for the smallest c = ηλ_0 at which a network diverges, within a relative `tolerance`.
 
     λ_0 is the largest eigenvalue of the Gauss-Newton matrix at the start (of Θ/D for square loss). A rate diverges
-    where the loss overflows within `steps` full-batch steps, and not where it is large: peaks of a catapult grow like
-    the width. Rates between `low` and `high` are tried six at a time, evenly in the logarithm; the next round's bracket
-    is that around the first that diverges. Runs that end above twice their first loss are reported as unsettled: just
-    above a boundary divergence takes longer, like the logarithm of the inverse distance.
+    where the loss overflows within `steps` steps, and not where it is large: peaks of a catapult grow like the width.
+    `batch`: the size of minibatches, in one order for all rates (`batch_order` of `seed`), whose losses are then those
+    that are seen; None for full batches. Rates between `low` and `high` are tried six at a time, evenly in the
+    logarithm; the next round's bracket is that around the first that diverges. Runs that end above twice their first
+    loss are reported as unsettled: just above a boundary divergence takes longer, like the logarithm of the inverse
+    distance.
 
     Source: Lewkowycz et al. 2020, who find 4 for linear networks, about 12 for ReLU networks on images.
 
@@ -75,6 +78,8 @@ class BoundarySearch:
     low: float = 1.0
     high: float = 32.0
     tolerance: float = 0.05
+    batch: int | None = None
+    seed: int = 0
 
     def __post_init__(self):
         if not (0 < self.low < self.high < np.inf and self.tolerance > 0 and self.steps >= 1):
@@ -90,7 +95,10 @@ class BoundarySearch:
         x, y = prepared(self.loss, model, x, y)
         gauss_newton = Curvature(model, moving, x, y, self.loss).gauss_newton
         lam0 = float(top_eigenvalues(gauss_newton, 1, _TOLERANCE).values[0])
-        descent = Descent(model, self.loss, x, y, None, *momentum_of(self.rule))
+        batches = None
+        if self.batch is not None:
+            batches = jnp.asarray(batch_order(len(x), self.batch, self.steps + 1, self.seed))
+        descent = Descent(model, self.loss, x, y, batches, *momentum_of(self.rule))
         seen = self._tried(descent, lam0, np.geomspace(self.low, self.high, _TOGETHER))
         low, high = _bracket(seen)
         while low > 0 and high < np.inf and high / low > 1 + self.tolerance:
