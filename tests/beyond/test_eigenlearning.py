@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from scipy.special import gammaln
 
 import wideflow as wf
 from wideflow import datasets, nn
@@ -111,6 +112,16 @@ def test_eigenfunctions_on_the_sphere_are_orthonormal_and_reproduce_under_the_ke
     t = np.array([-0.9, 0.1, 1.0])
     series = (sphere.eigenvalues * np.sqrt(sphere.multiplicity)) @ sphere.eigenfunctions(t)
     np.testing.assert_allclose(series, np.exp(t), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dimension", [3, 10, 50])
+def test_coefficients_of_a_sign_on_the_sphere_are_exact(dimension):
+    v = SphereSpectrum.of_function(np.exp, dimension, 4).coefficients(np.sign)
+    first = np.exp(gammaln(dimension / 2) - gammaln((dimension + 1) / 2)) / np.sqrt(np.pi)  # E |t|
+    np.testing.assert_allclose(v[[0, 2]], 0, atol=1e-12)
+    np.testing.assert_allclose(v[1], np.sqrt(dimension) * first, rtol=1e-10)
+    if dimension == 3:
+        np.testing.assert_allclose(v[3], -np.sqrt(7) / 8, rtol=1e-10)  # ∫ P_3 over (0, 1)
 
 
 def test_learning_curve_of_one_direction_on_the_sphere_follows_from_its_coefficients():

@@ -41,6 +41,14 @@ def test_networks_tell_the_law_from_a_share_without_the_alignment_of_all_layers(
     assert abs(found - narrow_draft(4, 2)) > 5 * error
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3, 6])
+def test_networks_of_width_one_have_the_moments_that_can_be_written_down(depth):
+    """All gates are open with probability 2^−L; then Θ̂ = 2^L Σ_l Π_{k≠l} w_k² over L + 1 weights, and else 0."""
+    squares = (depth + 1) * 3**depth + depth * (depth + 1) * 3 ** (depth - 1)  # Σ_lm E Π Π, E w⁴ = 3
+    exact = 2**depth * squares / (depth + 1) ** 2
+    assert NtkFluctuations((1,) * depth).second_moment == pytest.approx(exact, rel=1e-12)
+
+
 def test_one_hidden_layer_has_three_over_the_width():
     assert NtkFluctuations((50,)).second_moment == pytest.approx(1 + 3 / 50, rel=1e-14)
 

@@ -12,6 +12,7 @@ from ..duals.nodes import legendre_rule
 from ..kernels.gram import KernelLike
 
 _NODES = 400  # of Gauss and Legendre in the angle, more for high degrees
+_HALVES = ((0.0, np.pi / 2), (np.pi / 2, np.pi))  # of the angle, for targets that jump where t changes sign
 _ROUNDING = 64  # eigenvalues smaller than this many roundings, √E P_k² = N^−½ each, are zero
 _INVARIANCE = 1e-8  # what rounding may change under a rotation, relative
 
@@ -88,9 +89,10 @@ class SphereSpectrum:
         unit sphere. With `multiplicity` they are what `EigenLearning` takes; what Σ v_k² lacks of E g² has a higher
         degree and acts as noise.
 
-        Accuracy: as for kernels where g is smooth in the angle; 1e-5 at a jump in the middle.
+        Accuracy: as for kernels where g is smooth in the angle but at t = 0, where it may jump or bend.
         """
-        theta, weights = _angles(len(self.eigenvalues))
+        halves = [legendre_rule(*ends, _NODES + 2 * len(self.eigenvalues)) for ends in _HALVES]
+        theta, weights = (np.concatenate(parts) for parts in zip(*halves, strict=True))
         weights = weights * np.sin(theta) ** (self.dimension - 2)
         values = np.asarray(target(np.cos(theta)), np.float64)
         if values.shape != theta.shape or not np.isfinite(values).all():
