@@ -52,7 +52,8 @@ def coordinate_check_figure(check: Any, names: Sequence[str] = ()) -> Figure:
             colour, marker, style = series(layer)
             change = check.change[:, :, step, layer]
             size = np.sqrt(np.mean(change**2, axis=1))
-            spread = np.abs(np.quantile(change, [0.25, 0.75], axis=1) - size)
+            low, high = np.quantile(change, [0.25, 0.75], axis=1)
+            spread = np.maximum([size - low, high - size], 0)
             axes.errorbar(
                 check.widths, size, spread, color=colour, marker=marker, linestyle=style, label=name, capsize=2
             )
