@@ -59,6 +59,18 @@ CASES = (
     ),
     Case("same-pool", IMAGE, Serial(first, Relu(), AvgPool(3, 2, "same"), first, Erf(), GlobalSumPool(), head)),
     Case("circular-pool", IMAGE, Serial(first, Relu(), SumPool(3, 2, "circular"), Dense(C, 1.1), Relu(), Flatten())),
+    Case(
+        "cylinder",  # around the ends of the second axis alone
+        IMAGE,
+        Serial(
+            Conv(C, 3, 1.2, 0.1, stride=(2, 1), padding=("same", "circular")),
+            Relu(),
+            AvgPool(2, 1, ("valid", "circular")),
+            Conv(C, 2, 1.1, 0.2, padding=("circular", "valid")),
+            Relu(),
+            GlobalAvgPool(),
+        ),
+    ),
     Case("pool-first", IMAGE, Serial(AvgPool(2, 1), Conv(C, 2, 1.2), Relu(), Flatten(), head)),
     Case("ends-in-pixels", IMAGE, Serial(first, Relu(), AvgPool((2, 1), 1), Conv(C, 3, 1.1, 0.1), Relu())),
     Case("residual", IMAGE, Serial(first, Residual(Relu(), first), Residual(Erf(), first), Relu(), GlobalAvgPool())),

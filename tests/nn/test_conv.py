@@ -21,6 +21,7 @@ OPTIONS = [
     ((5, 4), (2, 3), 1, (3, 1), "circular"),
     ((5, 4), 2, 2, 2, "valid"),
     ((3, 2, 3), (3, 1, 2), 1, 1, "circular"),
+    ((5, 4), 3, (1, 2), 1, ("same", "circular")),
 ]
 
 
@@ -110,6 +111,8 @@ def test_one_hidden_nonlinearity_lies_within_monte_carlo_error(shape, net):
         (lambda: nn.Conv(8, 3, dilation=(1, 0)), "dilations must be positive integers, got 0"),
         (lambda: nn.Conv(8, 3, padding="full"), "padding must be one of .*, got 'full'"),
         (lambda: nn.Conv(8, (3, 3), stride=(1, 1, 1)), "must have one number of axes"),
+        (lambda: nn.Conv(8, (3, 3), padding=("same",)), r"must have one number of axes, got .* and \('same',\)"),
+        (lambda: nn.Conv(8, 3, padding=("same", "full")), r"padding must be one of .*, got \('same', 'full'\)"),
         (lambda: nn.Conv(8, 3, -1.0), "w must be"),
         (lambda: nn.AvgPool(0), "window sizes must be positive integers"),
         (lambda: nn.SumPool(2, 0), "strides must be positive integers"),

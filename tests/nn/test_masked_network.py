@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 from kernel_checks import assert_equal_kernels, size
 from network_cases import as_arrays
 from pixel_layers import shape_after
@@ -28,6 +29,7 @@ from wideflow.nn import (
     Positions,
     Relu,
     Residual,
+    Resize,
     SelfAttention,
     Sin,
     SumPool,
@@ -53,6 +55,11 @@ NETS = {
     ),
     "last-pixels": (first, Relu(), Index(slice(-2, None)), Dense(C, 1.1, 0.1), Relu(), Flatten()),
     "reversed": (first, Relu(), Index(slice(None, None, -1)), ConvLocal(C, 2, b=0.1), Relu(), Index(..., 0)),
+    "resized": (first, wave, Resize(4, "cubic"), first, Resize(factor=1.6), Conv(C, 3, stride=2), Relu(), Flatten()),
+    "copied": (first, wave, Resize(factor=1.6, method="nearest"), first, Resize(3, "nearest"), Relu(), GlobalAvgPool()),
+    "transpose-circular": (
+        first, Relu(), ConvTranspose(C, 4, 1.1, 0.2, stride=3, dilation=2, padding="circular"), wave, GlobalAvgPool(),
+    ),
     "combinators": (
         first, Residual(Relu(), first), nn.LayerNorm(0.1),
         nn.Sum(nn.Serial(Relu(), first), first, nn.Identity()),
@@ -61,7 +68,7 @@ NETS = {
         nn.Concat(Conv(C, 2), Dense(C, b=0.2), channels=(C, C)), GlobalAvgPool(), head,
     ),
 }  # fmt: skip
-FAST = {"strides"}
+FAST = {"strides", "resized"}
 every_net = pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NETS]
 )
@@ -94,7 +101,7 @@ def own_parameters(layers, params, whole, shape):
 def assert_outputs_are_those_of_each_input_alone(layers, inputs):
     net, x = MaskedNetwork(*layers), pack_inputs(inputs)
     params = drawn(net, x)
-    outputs = jax.jit(net.apply)(params, jnp.asarray(x))
+    outputs = jax.jit(lambda params, x: net.apply(params, x))(params, jnp.asarray(x))
     for row, alone in zip(outputs, inputs, strict=True):
         own = own_parameters(layers, params, (*x.shape[1:-1], C), alone.shape)
         expected = net.net.apply(own, jnp.asarray(alone[None]))[0]
@@ -189,6 +196,56 @@ def test_gradients_are_finite(name):
         net = as_arrays(MaskedNetwork(*NETS[name]))
         gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(net, jnp.asarray(x))
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradients))
+
+
+@pytest.mark.slow
+def test_images_on_cylinders_of_different_sizes(x64):
+    """Padding of its own along each axis, and means over all pixels of an image."""
+    inputs, both = ragged_inputs(IMAGES), ("same", "circular")
+    layers = (
+        Conv(C, 3, 1.3, 0.2, stride=(2, 1), padding=both), wave, ConvTranspose(C, 3, b=0.1, stride=2, padding=both),
+        nn.LayerNorm(0.1, "all"), Relu(), AvgPool(2, 1, both, normalise_edges=True), Dense(C, b=0.1), Relu(), Flatten(),
+    )  # fmt: skip
+    found = wf.Kernel(MaskedNetwork(*layers))(pack_inputs(inputs))
+    assert_equal_kernels(found, ragged.kernels(layers, inputs), 1e-10)
+    assert_outputs_are_those_of_each_input_alone(layers[:-1], inputs)
+
+
+@pytest.mark.slow
+def test_resized_inputs_of_one_content_stay_exactly_alike():
+    """Equal images, and images without contrast of different sizes: 1 − correlation keeps its zero."""
+    inputs = [*ragged_inputs(IMAGES), np.full((3, 2, C), 2.0), np.full((2, 4, C), 2.0)]
+    layers = (Resize((3, 5), "cubic"), Dense(C, 1.2), Relu(), Resize(factor=0.7), Dense(C), Relu(), GlobalAvgPool())
+    ntk = wf.Kernel(MaskedNetwork(*layers)).ntk(pack_inputs(inputs).astype(np.float32))
+    for i, j in ((1, 3), (5, 6)):
+        np.testing.assert_allclose(ntk[i, j], ntk[i, i], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("matrix", [(np.ones((2, 3)) - np.eye(2, 3), None), np.arange(12.0).reshape(2, 6) / 12])
+def test_a_matrix_maps_axes_that_all_inputs_fill(matrix, x64):
+    """Sizes may differ along the other axes; an input that does not fill one gives NaN where sizes are not known."""
+    layers = (Dense(C, 1.2, 0.3), wave, nn.LinearMap(matrix), Conv(C, 2, 1.1, 0.2), Relu(), GlobalAvgPool())
+    inputs = ragged_inputs([(3, 2), (3, 1), (3, 2), (3, 1), (3, 2)] if isinstance(matrix, tuple) else [(3, 2)] * 4)
+    x, net = pack_inputs(inputs), MaskedNetwork(*layers)
+    assert_equal_kernels(wf.Kernel(net)(x), ragged.kernels(layers, inputs), 1e-10)
+    assert_outputs_are_those_of_each_input_alone(layers, inputs)
+    short = pack_inputs([*inputs, np.ones((2, 2, C))])
+    outputs = jax.jit(lambda params, x: net.apply(params, x))(drawn(net, short), jnp.asarray(short))
+    np.testing.assert_array_equal(np.isnan(outputs).all(axis=1), [False] * len(inputs) + [True])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array])
+def test_one_graph_for_all_inputs_gives_means_over_the_nodes_of_each(kind):
+    A = np.random.default_rng(5).integers(3, size=(6, 6)).astype(float)
+    inputs = ragged_inputs(LENGTHS)
+    layers = (Dense(C, 1.2, 0.3), nn.Aggregate(kind(A), "mean"), Dense(C, 1.1, 0.1), wave, GlobalAvgPool())
+    k = wf.Kernel(MaskedNetwork(*layers))(pack_inputs(inputs))
+    for i, x in enumerate(inputs):
+        own = nn.Serial(layers[0], nn.Aggregate(A[: len(x), : len(x)], "mean"), *layers[2:])
+        for value, expected in zip(k, wf.Kernel(own)(x[None]), strict=True):
+            np.testing.assert_allclose(value[i, i], expected[0, 0], rtol=1e-11)
 
 
 @pytest.mark.slow
@@ -322,13 +379,13 @@ def test_inputs_that_cannot_be_packed_are_refused(inputs, pixels, message):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ((nn.Resize(3), Flatten()), "not known what Resize"),
-        ((nn.LinearMap(np.eye(6)), Flatten()), "not known what LinearMap"),
-        ((ConvTranspose(C, 3, padding="circular"), Flatten()), 'circular padding is not known .*use padding="same"'),
+        (
+            (nn.LinearMap(np.eye(6)), Flatten()),
+            "for one number of pixels, 6 here; 4 of 5 .* in row 0 with 5",
+        ),
         ((Conv(C, 4, padding="valid"), Flatten()), "leaves nothing of the input in row 1, which has 3 pixels there"),
         ((Index(4), Dense(C)), "leaves nothing of the input in row 1, which has 3 pixels there"),
         ((Index(slice(-3, 4)), Flatten()), "keeps more pixels of some inputs than of larger ones"),
-        ((nn.Aggregate(np.eye(6), "mean"), Flatten()), "would need means of its own"),
         ((nn.Sum(Conv(C, 2, padding="valid"), nn.Serial(Dense(C), Index(slice(0, 5)))), Flatten()), "the same pixels"),
     ],
 )

@@ -34,6 +34,20 @@ def test_kernel_of_a_normalised_input_is_that_of_the_finite_layer(x64):
         np.testing.assert_allclose(k.ntk, plain.ntk, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("tail", [nn.GlobalAvgPool(), nn.Flatten(), nn.SumPool(2)], ids=["planes", "flat", "pairs"])
+def test_kernel_of_images_normalised_over_all_pixels_is_that_of_the_finite_layer(tail, x64):
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 3, 4, 2)) * [[[[1.0]]], [[[0.1]]], [[[0.0]]]])
+    for epsilon in (0.0, 0.3):
+        norm, square = nn.RMSNorm(epsilon, "all"), jnp.mean(x**2, axis=(1, 2, 3))
+        y = norm.apply((), x)
+        expected = square / jnp.where(square > 0, square + epsilon, 1)
+        np.testing.assert_allclose(jnp.mean(y**2, axis=(1, 2, 3)), expected, rtol=1e-12)
+        rest = (nn.Conv(4, 3), nn.Relu(), tail)
+        found, plain = wf.Kernel(nn.Serial(norm, *rest))(x), wf.Kernel(nn.Serial(*rest))(y)
+        for value, kernel in zip(found, plain, strict=True):
+            np.testing.assert_allclose(value, kernel, rtol=1e-11, atol=1e-15)
+
+
 def test_norm_forgets_the_scale_of_the_weights_below(x64):
     nets = [nn.Serial(nn.Dense(8, w), nn.LayerNorm(0.0), nn.Erf(), nn.Dense(1)) for w in (0.5, 3.0)]
     one, two = (wf.Kernel(net)(rows()) for net in nets)
@@ -75,6 +89,8 @@ def test_layer_norm_is_refused_where_the_mean_over_channels_is_not_known():
 
 @pytest.mark.parametrize("norm", NORMS, ids=lambda n: n.__name__)
 def test_negative_epsilon_is_refused(norm):
+    with pytest.raises(ValueError, match=rf'{norm.__name__}: over must be "channels" or "all", got'):
+        norm(over="pixels")
     with pytest.raises(
         ValueError, match=rf"{norm.__name__}\(epsilon=-1.0\): epsilon must be a finite number of at least 0"
     ):

@@ -24,6 +24,7 @@ LAYERS = [
     nn.Resize((9, 3), "cubic", antialias=False),
     nn.Resize((2, 6), "lanczos3"),
     nn.Resize((2, 6), "lanczos5", antialias=False),
+    nn.Resize(method="cubic", factor=(0.5, 1.7)),
 ]
 every_layer = pytest.mark.parametrize("layer", LAYERS, ids=repr)
 
@@ -42,7 +43,7 @@ def test_the_rule_equals_the_loops():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", [LAYERS[i] for i in (0, 1, 2, 3, 5, 6)], ids=repr)
+@pytest.mark.parametrize("layer", [LAYERS[i] for i in (0, 1, 2, 3, 5, 6, 7)], ids=repr)
 def test_the_rule_of_other_methods_equals_the_loops(layer):
     assert_rule_equals_the_loops(layer)
 
@@ -80,6 +81,9 @@ def test_resize_prints_like_its_source(layer):
     [
         (lambda: nn.Resize((3, 0)), r"positive integers, one for each pixel axis, got \(3, 0\)"),
         (lambda: nn.Resize(()), "positive integers"),
+        (lambda: nn.Resize(), "give shape, .* or factor, .* got shape=None and factor=None"),
+        (lambda: nn.Resize(3, factor=2.0), "got shape=3 and factor=2.0"),
+        (lambda: nn.Resize(factor=(2.0, 0.0)), r"factors must be positive numbers, .* got \(2.0, 0.0\)"),
         (lambda: nn.Resize(3, "sinc"), "method must be one of \"nearest\", .*, got 'sinc'"),
     ],
 )

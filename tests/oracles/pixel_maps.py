@@ -15,7 +15,10 @@ def matrix(layer, pixels):
         case nn.LinearMap():
             return np.asarray(layer.matrix), layer.shape or (len(layer.matrix),)
         case nn.Resize():
-            new = layer.shape if isinstance(layer.shape, tuple) else (layer.shape,) * len(pixels)
+            given = layer.shape if layer.factor is None else layer.factor
+            new = given if isinstance(given, tuple) else (given,) * len(pixels)
+            if layer.factor is not None:  # to the nearest number of pixels, halves up
+                new = tuple(max(1, int(factor * n + 0.5)) for factor, n in zip(new, pixels, strict=True))
             return separable(
                 [interpolation(m, n, layer.method, layer.antialias) for m, n in zip(pixels, new, strict=True)]
             )
@@ -70,8 +73,9 @@ def taps(layer, pixels):
 
     Input pixel i puts its value, weighted by offset o, on output pixel stride · i − dilation · o + low.
     """
-    each = [v if isinstance(v, tuple) else (v,) * len(pixels) for v in (layer.window, layer.stride, layer.dilation)]
-    axes = [_axis_taps(*axis, layer.padding) for axis in zip(pixels, *each, strict=True)]
+    options = (layer.window, layer.stride, layer.dilation, layer.padding)
+    each = [v if isinstance(v, tuple) else (v,) * len(pixels) for v in options]
+    axes = [_axis_taps(*axis) for axis in zip(pixels, *each, strict=True)]
     maps = [separable(offset) for offset in product(*axes)]
     return [M for M, _ in maps], maps[0][1]
 

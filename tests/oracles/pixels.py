@@ -32,8 +32,8 @@ def places(length, size, stride, dilation, padding):
 
 def patches(pixels, size, stride, dilation, padding):
     """For every output pixel (a tuple) the list of its input pixels, None outside, offsets in row-major order."""
-    each = [v if isinstance(v, tuple) else (v,) * len(pixels) for v in (size, stride, dilation)]
-    tables = [places(n, *options, padding) for n, *options in zip(pixels, *each, strict=True)]
+    each = [v if isinstance(v, tuple) else (v,) * len(pixels) for v in (size, stride, dilation, padding)]
+    tables = [places(*axis) for axis in zip(pixels, *each, strict=True)]
     rows = {}
     for out in product(*(range(len(t)) for t in tables)):
         window = product(*(table[i] for table, i in zip(tables, out, strict=True)))

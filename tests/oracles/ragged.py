@@ -56,7 +56,9 @@ def propagate(layer, k):
             mean = lambda values: sum(s * v for s, v in zip(share, values, strict=True))  # noqa: E731
             return _merged([propagate(b, k) for b in layer.branches], lambda K, T: (mean(K), mean(T)))
         case nn.RMSNorm():  # and nn.LayerNorm, of channels with mean zero
-            return _mapped(k, lambda a, c, b, T: (_scaled(layer, a, c, b), _scaled(layer, a, T, b)))
+            mean = (lambda v: np.full_like(v, v.mean())) if layer.over == "all" else (lambda v: v)
+            scaled = lambda a, K, b: _scaled(layer, mean(a), K, mean(b))  # noqa: E731
+            return _mapped(k, lambda a, c, b, T: (scaled(a, c, b), scaled(a, T, b)))
         case nn.Positions():
             return _mapped_pairs(
                 k, lambda i, j: _with(k, i, j, layer.w**2 * _positions(layer, k.shapes[i], k.shapes[j]))
@@ -73,7 +75,7 @@ def propagate(layer, k):
             return _mapped_pairs(shared, lambda i, j: (shared.nngp[i, j] * same(i, j), shared.ntk[i, j] * same(i, j)))
         case nn.Conv():
             return _weights(layer, _tapped(layer, k))
-        case nn.SumPool() | nn.GlobalSumPool() | nn.Flatten() | nn.Index():
+        case nn.SumPool() | nn.GlobalSumPool() | nn.Flatten() | nn.Index() | nn.Resize() | nn.LinearMap():
             return _tapped(layer, k)
     dual = pixels.DUALS[type(layer).__name__]
     return _mapped(k, lambda a, c, b, T: (dual(layer, a, c, b)[0], dual(layer, a, c, b)[1] * T))

@@ -216,7 +216,10 @@ def _(layer: nn.Identity, recursion: Recursion, i: int) -> int:
 @equations.register(nn.LayerNorm)
 def _(layer: nn.RMSNorm, recursion: Recursion, i: int) -> int:
     epsilon = number(layer.epsilon, r"\epsilon")
-    scale = rf"\sqrt{{({nngp(i)}(x, x) + {epsilon}) ({nngp(i)}(x', x') + {epsilon})}}"
+    own = [rf"{nngp(i)}({x}, {x})" for x in ("x", "x'")]
+    if layer.over == "all":
+        own = [rf"\langle {each}_{{pp}} \rangle_p" for each in own]
+    scale = rf"\sqrt{{({own[0]} + {epsilon}) ({own[1]} + {epsilon})}}"
     return recursion.linear(i, lambda kernel: f"{kernel} / {scale}")
 
 

@@ -15,7 +15,7 @@ from .layer import Layer, Shape
 from .patch_mean import patch_mean
 from .scaling import Scaling, check_scaling, own_kernel
 from .slide import Slide
-from .window import Sizes, Window
+from .window import Padding, Sizes, Window
 
 
 class Conv(Layer):
@@ -26,11 +26,11 @@ class Conv(Layer):
     Θ' = lr_w w² A(K) + lr_b b² + w² A(Θ), where A is the mean over the patch:
     A(K)(p, p') = mean over offsets o of K(s p + d o, s p' + d o), zero outside the image.
 
-    `out`: number of output channels. `window`, `stride`, `dilation`: an int for every pixel axis, or one per axis.
-    `padding`: "same" (zeros, ⌈pixels / stride⌉ outputs), "valid", or "circular". `w`, `b`, `lr_w`, `lr_b`: standard
-    deviations and factors of the learning rate as in `Dense`; b=None means no bias. `parameterization` and `channels`
-    are written by `reparameterize`. Cost of A: Σ window additions per entry. Raises ValueError for options that make
-    no sense, and for inputs they do not fit.
+    `out`: number of output channels. `window`, `stride`, `dilation`, `padding`: one for every pixel axis, or one per
+    axis. `padding`: "same" (zeros, ⌈pixels / stride⌉ outputs), "valid", or "circular". `w`, `b`, `lr_w`, `lr_b`:
+    standard deviations and factors of the learning rate as in `Dense`; b=None means no bias. `parameterization` and
+    `channels` are written by `reparameterize`. Cost of A: Σ window additions per entry. Raises ValueError for options
+    that make no sense, and for inputs they do not fit.
 
     ```python
     net = nn.Serial(nn.Conv(64, 3), nn.Relu(), nn.Conv(64, 3, stride=2), nn.Relu(), nn.Flatten(), nn.Dense(1))
@@ -44,7 +44,7 @@ class Conv(Layer):
     b: float | Float[Array, ""] | None = None
     stride: Sizes = eqx.field(static=True, default=1)
     dilation: Sizes = eqx.field(static=True, default=1)
-    padding: str = eqx.field(static=True, default="same")
+    padding: Padding = eqx.field(static=True, default="same")
     lr_w: float | Float[Array, ""] = 1.0
     lr_b: float | Float[Array, ""] = 1.0
     parameterization: str | Scaling = eqx.field(static=True, default="ntk")

@@ -13,6 +13,7 @@ from .cov import Cov
 from .layer import Shape
 from .patch import pixel_axes
 from .slide import Slide
+from .window import Axis
 
 
 class ConvTranspose(Conv):
@@ -38,20 +39,21 @@ class ConvTranspose(Conv):
 
     def _slides(self, pixels: tuple[int, ...]) -> tuple[Slide, ...]:
         """The window along each axis of an image that has its zeros already."""
-        return tuple(self.slide(*axis) for axis in self._window.axes(pixels))
+        return tuple(self.slide(axis) for axis in self._window.axes(pixels))
 
-    def slide(self, length: int, size: int, stride: int, dilation: int) -> Slide:
+    def slide(self, axis: Axis) -> Slide:
         """The window along one axis, whose zeros are there already."""
+        length, size, stride, dilation, padding = axis
         reach = (size - 1) * dilation
-        if self.padding == "valid":
+        if padding == "valid":
             low, high = reach, max(reach + 1 - stride, 0)
         else:
             low = reach if stride > reach else -(-(reach + stride - 1) // 2)  # as `jax.lax.conv_transpose` has it
             high = reach - low
-        return Slide(length, size, 1, dilation, low, high, wraps=self.padding == "circular")
+        return Slide(length, size, 1, dilation, low, high, wraps=padding == "circular")
 
     def _strides(self, pixels: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(stride for _, _, stride, _ in self._window.axes(pixels))
+        return tuple(axis.stride for axis in self._window.axes(pixels))
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[dict[str, Array], Shape]:
         """Parameters `{"W": [*window, in, out], "B": [out]}`, all standard normal."""

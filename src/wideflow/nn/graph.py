@@ -56,6 +56,16 @@ class Aggregate(Layer):
             return self
         return eqx.tree_at(lambda a: a.graphs, self, (first, second), is_leaf=lambda leaf: leaf is None)
 
+    def within(self, first: Array, second: Array) -> "Aggregate":
+        """This layer with its adjacency restricted to the nodes `[n, nodes]` that each input of two batches has."""
+        A = self.adjacency
+        if isinstance(A, Edges):
+            values = jnp.asarray(A.values)
+            A = jnp.zeros(A.shape, values.dtype).at[A.rows, A.columns].add(values)
+        own = [jnp.where(n[:, :, None] & n[:, None], jnp.asarray(A)[None], 0) for n in (first, second)]
+        bare = eqx.tree_at(lambda a: a.adjacency, self, None, is_leaf=lambda leaf: leaf is None)
+        return bare.on(*own)
+
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[tuple[()], Shape]:
         """No parameters; the shape stays."""
         self._check_nodes(shape[:-1])

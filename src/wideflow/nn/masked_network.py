@@ -36,15 +36,17 @@ class MaskedNetwork(Layer):
 
     - Windows of convolutions and pools begin and end where the input does, with any stride and padding. Where "same"
       with a stride puts them elsewhere in inputs of another size, and for "circular", every pair of pixels is needed.
-    - GlobalAvgPool, `normalise_edges` and softmax count the input's own pixels. Index counts from its own end.
+    - GlobalAvgPool, `normalise_edges` and softmax count the input's own pixels. Index counts from its own end. Resize
+      interpolates every input from its own pixels, to one shape or by one factor.
     - Layers tied to positions (ConvLocal, Positions, and weights after Flatten) have parameters for the positions of
       the largest array; an input uses those of its own. Flatten divides by the input's own number of pixels.
     - Graphs of different sizes: `GraphNetwork(MaskedNetwork(Aggregate(), …))` on `pack_graphs(pack_inputs(x), A)`, with
       rows and columns of zeros in A where a graph has no node.
 
-    Refused with a ValueError: LinearMap, Resize and layers that are not known (see `nn.sized`), circular ConvTranspose,
-    inputs without a mask or of which a layer leaves nothing (NaN inside JAX transformations, where sizes are not
-    known), and kernels where it is not the first layer, or not the last while pixels are left.
+    Refused with a ValueError: layers that are not known (see `nn.sized`), LinearMap along axes in which sizes differ
+    (a matrix has a meaning for one number of pixels alone) and inputs of which a layer leaves nothing (both give NaN
+    inside JAX transformations, where sizes are not known), inputs without a mask, and kernels where it is not the first
+    layer, or not the last while pixels are left.
 
     ```python
     net = nn.MaskedNetwork(nn.Conv(64, 3), nn.Relu(), nn.GlobalAvgPool(), nn.Dense(1))

@@ -17,7 +17,7 @@ from .layer import Layer, Shape
 from .mixing import delta_within, distance, paired, ratio
 from .patch import each_sum, joint_sum, padded, pixel_axes
 from .slide import Slide
-from .window import Sizes, Window
+from .window import Padding, Sizes, Window
 
 
 class SumPool(Layer):
@@ -34,7 +34,7 @@ class SumPool(Layer):
 
     window: Sizes = eqx.field(static=True)
     stride: Sizes | None = eqx.field(static=True, default=None)
-    padding: str = eqx.field(static=True, default="valid")
+    padding: Padding = eqx.field(static=True, default="valid")
 
     def __check_init__(self):
         self._window.check()

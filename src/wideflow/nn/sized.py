@@ -5,8 +5,10 @@ from functools import singledispatch
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from .activation import Activation
 from .attention import SelfAttention
@@ -20,6 +22,8 @@ from .flatten import Flatten
 from .graph import Aggregate
 from .index import Index
 from .layer import Layer
+from .linear_map import LinearMap
+from .mix import Mix
 from .norm import RMSNorm
 from .parallel import Parallel
 from .per_input import Framed, Gather, Weigh
@@ -27,10 +31,11 @@ from .pool import AvgPool, GlobalAvgPool, GlobalSumPool, SumPool
 from .positions import Positions
 from .powers import Identity
 from .repeat import Repeat
+from .resize import Resize, nearest
 from .sizes import Sizes
 from .slide import Slide
 from .values import values_of
-from .window import Window
+from .window import Axis, Padding, Window
 
 Sized = tuple[Layer, Sizes | None]
 
@@ -56,7 +61,6 @@ def sized(layer: Layer, sizes: Sizes) -> Sized:
 
 @sized.register(Activation)
 @sized.register(Dense)
-@sized.register(RMSNorm)
 @sized.register(Positions)
 @sized.register(Embedding)
 def _(layer: Layer, sizes: Sizes) -> Sized:
@@ -125,13 +129,39 @@ def _(layer: SumPool, sizes: Sizes) -> Sized:
 
 @sized.register(ConvTranspose)
 def _(layer: ConvTranspose, sizes: Sizes) -> Sized:
-    if layer.padding == "circular":
-        raise ValueError(f'{layer!r}: circular padding is not known for inputs of different sizes; use padding="same"')
     counts = [
-        [0, *(layer.slide(n * stride, size, stride, dilation).count for n in range(1, length + 1))]
-        for length, size, stride, dilation in layer._window.axes(sizes.pixels)
+        [0, *(layer.slide(axis.of(n * axis.stride)).count for n in range(1, axis.length + 1))]
+        for axis in layer._window.axes(sizes.pixels)
     ]
-    return Framed(_cleared(sizes), layer, Identity()), sizes.become(layer, counts)
+    after = sizes.become(layer, counts)
+    if not moves_pixels(layer):
+        return Framed(_cleared(sizes), layer, Identity()), after
+    axes = layer._window.axes(sizes.pixels)
+    tables = [np.stack([_spread_places(layer, n, axis) for n in range(axis.length + 1)]) for axis in axes]
+    return Framed(_gather(sizes, tables), _convolution(layer), Identity()), after
+
+
+def _spread_places(layer: ConvTranspose, length: int, axis: Axis) -> np.ndarray:
+    """For each place that the windows see of the largest input with its zeros, the pixel of one of `length` pixels.
+
+    That past the end of the array for zeros.
+    """
+    stride, own = axis.stride, length * axis.stride
+    whole = layer.slide(axis.of(axis.length * stride))
+    place = np.arange(whole.low + whole.length + whole.high, dtype=np.int32) - whole.low
+    place = place % max(own, 1) if whole.wraps else place
+    is_pixel = (place >= 0) & (place < own) & (place % stride == 0)
+    return np.where(is_pixel, place // stride, axis.length)
+
+
+def _convolution(layer: ConvTranspose) -> Conv:
+    """What is left of a transposed convolution when all zeros are there."""
+    options = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    return Conv(**(options | {"stride": 1, "padding": "valid"}))
+
+
+def _gather(sizes: Sizes, tables: list[np.ndarray]) -> Gather:
+    return Gather(tuple(sizes.of_each(axis, table) for axis, table in enumerate(tables)))
 
 
 def _by_length(window: Window, sizes: Sizes) -> list[list[Slide | None]]:
@@ -140,27 +170,28 @@ def _by_length(window: Window, sizes: Sizes) -> list[list[Slide | None]]:
     ValueError where it does not fit into the array.
     """
     window.slides(sizes.pixels)
-    return [[_fitting(window, n, *rest) for n in range(length + 1)] for length, *rest in window.axes(sizes.pixels)]
+    axes = window.axes(sizes.pixels)
+    return [[_fitting(window, axis.of(n)) for n in range(axis.length + 1)] for axis in axes]
 
 
-def _fitting(window: Window, length: int, size: int, stride: int, dilation: int) -> Slide | None:
-    too_short = length < ((size - 1) * dilation + 1 if window.padding == "valid" else 1)
-    return None if too_short else window.slide(length, size, stride, dilation)
+def _fitting(window: Window, axis: Axis) -> Slide | None:
+    least = (axis.size - 1) * axis.dilation + 1 if axis.padding == "valid" else 1
+    return None if axis.length < least else window.slide(axis)
 
 
 def _after(layer: Layer, window: Window, sizes: Sizes) -> Sizes:
     return sizes.become(layer, [[s.count if s else 0 for s in slides] for slides in _by_length(window, sizes)])
 
 
-def _aligned(window: Window, sizes: Sizes) -> tuple[Layer, str]:
+def _aligned(window: Window, sizes: Sizes) -> tuple[Layer, Padding]:
     """What brings inputs into place for a window, and the padding that is then left to it."""
     if window.padding == "valid":  # windows inside an input see nothing outside
         return Identity(), "valid"
     if window.is_aligned:
-        return _cleared(sizes), "same"
+        return _cleared(sizes), window.padding
     each = zip(_by_length(window, sizes), window.slides(sizes.pixels), strict=True)
     tables = [np.stack([_places(slide, whole) for slide in slides]) for slides, whole in each]
-    return Gather(tuple(sizes.of_each(axis, table) for axis, table in enumerate(tables))), "valid"
+    return _gather(sizes, tables), "valid"
 
 
 def _places(slide: Slide | None, whole: Slide) -> np.ndarray:
@@ -198,6 +229,12 @@ def _shares(slide: Slide | None, most: int) -> np.ndarray:
 # Layers that see all pixels at once.
 
 
+@sized.register(RMSNorm)
+def _(layer: RMSNorm, sizes: Sizes) -> Sized:
+    """Means over all pixels are over those of the input."""
+    return layer if layer.over == "channels" else dataclasses.replace(layer, boxes=sizes.boxes()), sizes
+
+
 def _cleared(sizes: Sizes) -> Weigh:
     """Zeros outside the inputs."""
     return Weigh(*sizes.inside())
@@ -231,11 +268,62 @@ def _(layer: SelfAttention, sizes: Sizes) -> Sized:
 def _(layer: Aggregate, sizes: Sizes) -> Sized:
     """A node outside an input is one without edges."""
     if layer.adjacency is not None and layer.normalise == "mean":
-        raise ValueError(
-            f"{layer!r}: with one graph for all inputs, an input that lacks nodes would need means of its own; use "
-            'normalise="sum", or give every input its graph in a GraphNetwork'
-        )
+        return Framed(_cleared(sizes), layer.within(*sizes.boxes()), Identity()), sizes
     return Framed(_cleared(sizes), layer, Identity()), sizes
+
+
+@sized.register(Resize)
+def _(layer: Resize, sizes: Sizes) -> Sized:
+    """Every input is interpolated from its own pixels."""
+    counts = [[0, *(layer.length(a, n) for n in range(1, most + 1))] for a, most in enumerate(sizes.pixels)]
+    layer.setup(jax.random.key(0), (*sizes.pixels, 1))  # the number of axes is checked
+    after = sizes.become(layer, counts)
+    each = list(zip(sizes.pixels, counts, strict=True))
+    if layer.method == "nearest":
+        tables = [np.stack([_copied(n, m, most, count[-1]) for n, m in enumerate(count)]) for most, count in each]
+        return Framed(_gather(sizes, tables), Identity(), Identity()), after
+    tables = [np.stack([_weights(layer, n, m, most, count[-1]) for n, m in enumerate(count)]) for most, count in each]
+    maps = tuple(sizes.of_each(axis, table) for axis, table in enumerate(tables))
+    return Framed(_cleared(sizes), Mix(maps), Identity()), after
+
+
+def _copied(old: int, new: int, most: int, most_new: int) -> np.ndarray:
+    """The pixels that are copied, and `most`, past the end of the array, up to `most_new` of them."""
+    return np.pad(nearest(old, new) if old else [], (0, most_new - new), constant_values=most).astype(np.int32)
+
+
+def _weights(layer: Resize, old: int, new: int, most: int, most_new: int) -> np.ndarray:
+    """The matrix of an input of `old` pixels, with zeros up to those of the array."""
+    return np.pad(layer.weights(old, new) if old else np.zeros((0, 0)), ((0, most_new - new), (0, most - old)))
+
+
+@sized.register(LinearMap)
+def _(layer: LinearMap, sizes: Sizes) -> Sized:
+    """A matrix has a meaning for one number of pixels: along the axes that it mixes, inputs must fill their array."""
+    new = layer.setup(jax.random.key(0), (*sizes.pixels, 1))[1][:-1]
+    keeps = [isinstance(layer.matrix, tuple) and layer.matrix[axis] is None for axis in range(len(sizes.pixels))]
+    for own in (sizes.first, sizes.second):
+        _check_filled(layer, values_of(own), keeps, sizes.pixels)
+    kept, old, made = np.array([keeps]), np.array([sizes.pixels], np.int32), np.array([new], np.int32)
+
+    def after(own: Array) -> Array:
+        fills = jnp.all(kept | (own == old), axis=1, keepdims=True)
+        return jnp.where(fills, jnp.where(kept, own, made) if any(keeps) else made, 0).astype(own.dtype)
+
+    return layer, Sizes(after(sizes.first), after(sizes.second), new)
+
+
+def _check_filled(layer: LinearMap, own: np.ndarray | None, keeps: list[bool], pixels: tuple[int, ...]) -> None:
+    if own is None:
+        return
+    short = np.flatnonzero(~np.all(keeps | (own == pixels), axis=1))
+    if len(short):
+        had, wanted = (" × ".join(map(str, each)) for each in (own[short[0]].tolist(), pixels))
+        raise ValueError(
+            f"{layer!r}: a matrix has a meaning for one number of pixels, {wanted} here; {len(short)} of {len(own)} "
+            f"inputs have another, the first in row {short[0]} with {had}; bring them to one size before, by Resize, "
+            "or give None for the axes along which sizes differ"
+        )
 
 
 @sized.register(Index)
@@ -249,7 +337,7 @@ def _(layer: Index, sizes: Sizes) -> Sized:
     before, now = Identity(), layer
     if not layer.is_aligned:
         tables = [np.stack([_filled(p, each[-1], len(each) - 1) for p in each]) for each in chosen]
-        before = Gather(tuple(sizes.of_each(axis, table) for axis, table in enumerate(tables)))
+        before = _gather(sizes, tables)
         now = Index(*(slice(None) if kept else 0 for kept in is_kept))
     return Framed(before, now, Weigh(*after.present())), after.only(np.flatnonzero(is_kept).tolist())
 
@@ -274,6 +362,8 @@ def _filled(places: tuple[int, ...], whole: tuple[int, ...], outside: int) -> np
 
 def moves_pixels(part: Any) -> bool:
     """Whether a layer moves inputs of different sizes, so that every pair of pixels must come into it."""
-    if isinstance(part, Conv) and not isinstance(part, ConvTranspose):
+    if isinstance(part, ConvTranspose):
+        return "circular" in part.padding  # the word, or one of them
+    if isinstance(part, Conv):
         return not part._window.is_aligned
-    return isinstance(part, Index) and not part.is_aligned
+    return isinstance(part, Resize) or (isinstance(part, Index) and not part.is_aligned)
