@@ -3,6 +3,7 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
@@ -171,26 +172,46 @@ def _scale(pair: Pair, weight: Array) -> Pair:
     return Pair(weight * pair.q11, weight * pair.q12, weight * pair.q22, pair.delta)
 
 
+# Below, terms are in units of the new standard deviations, of which each row has one: products of variances of 1e-20 or
+# 1e20 would vanish or overflow in float32.
+
+
 def _delta_after_bias(pair: Pair, bias: Array) -> Array:
     """1 − correlation after adding `bias` to all three moments, as a sum of terms that are never negative."""
-    det = pair.det + bias * pair.gap
-    return _delta_from_det(det, pair.q11 + bias, pair.q12 + bias, pair.q22 + bias)
+    v1, v2 = _inverse_root(pair.q11 + bias), _inverse_root(pair.q22 + bias)
+    det = _in_units(pair, v1, v2) + bias * v1 * v2 * (pair.gap * v1 * v2)
+    return _delta_from_det(det, (pair.q12 + bias) * v1 * v2, v1 * v2)
 
 
 def _delta_of_sum(one: Pair, two: Pair) -> Array:
     """1 − correlation of the sum of two uncorrelated pairs, as a sum of terms that are never negative."""
-    a1, b1, a2, b2 = root(one.q11), root(one.q22), root(two.q11), root(two.q22)
-    mixed = one.scale * two.scale * (one.delta + two.delta - one.delta * two.delta)
+    v1, v2 = _inverse_root(one.q11 + two.q11), _inverse_root(one.q22 + two.q22)
+    a1, b1, a2, b2 = root(one.q11) * v1, root(one.q22) * v2, root(two.q11) * v1, root(two.q22) * v2
+    mixed = a1 * b1 * a2 * b2 * (one.delta + two.delta - one.delta * two.delta)
     skew = a1 * b2 - a2 * b1
     # Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
     skew = jnp.where(jnp.abs(skew) <= 4 * jnp.finfo(skew.dtype).eps * a1 * b2, 0, skew)
-    det = one.det + two.det + skew**2 + 2 * mixed
-    return _delta_from_det(det, one.q11 + two.q11, one.q12 + two.q12, one.q22 + two.q22)
+    det = _in_units(one, v1, v2) + _in_units(two, v1, v2) + skew**2 + 2 * mixed
+    return _delta_from_det(det, (one.q12 + two.q12) * v1 * v2, v1 * v2)
 
 
-def _delta_from_det(det: Array, q11: Array, q12: Array, q22: Array) -> Array:
-    """1 − q12/√(q11 q22) from det = q11 q22 − q12²: accurate near correlation 1, where subtraction is not."""
-    scale = root(q11) * root(q22)
-    safe = jnp.where(scale > 0, scale, 1)
-    near = det / jnp.where(q12 > 0, safe * (safe + q12), 1)
-    return jnp.where(scale > 0, jnp.where(q12 > 0, near, 1 - q12 / safe), 1)
+def _in_units(pair: Pair, v1: Array, v2: Array) -> Array:
+    """The determinant of a pair whose first member is multiplied by v1, and the second by v2."""
+    return (pair.q11 * v1 * v1) * (pair.q22 * v2 * v2) * (pair.delta * (2 - pair.delta))
+
+
+def _delta_from_det(det: Array, correlation: Array, scale: Array) -> Array:
+    """1 − correlation from det = 1 − correlation²: accurate near correlation 1, where subtraction is not.
+
+    1 where `scale` is zero, that is a variance.
+    """
+    near = det / jnp.where(correlation > 0, 1 + correlation, 1)
+    far = 1 - correlation
+    far = far + jax.lax.stop_gradient(jnp.minimum(far, 2) - far)  # opposite inputs, but for rounding
+    return jnp.where(scale > 0, jnp.where(correlation > 0, near, far), 1)
+
+
+def _inverse_root(x: Array) -> Array:
+    """1/√x, and 0 at x = 0."""
+    is_zero = x == 0
+    return jnp.where(is_zero, 0, 1 / jnp.sqrt(jnp.where(is_zero, 1, x)))
