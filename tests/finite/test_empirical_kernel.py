@@ -154,6 +154,22 @@ def of_tokens(p, x):
     return jnp.tanh(jnp.take(p["table"], x, axis=0)).mean(axis=1) @ p["o"]
 
 
+def token_by_token(p, x):
+    return jnp.tanh(jax.vmap(jax.vmap(lambda i: p["table"][i]))(x)).mean(axis=1) @ p["o"]
+
+
+def returned(p, x):
+    """Parts that hand back their weights, as the transformations of Flax do."""
+    o, h = jax.checkpoint(lambda o, h: (o, jnp.sin(h)))(p["o"], x)
+    step = lambda carry, w: ((carry[0], jnp.tile(jnp.tanh(carry[1] @ w), 2)), w)  # noqa: E731
+    (o, h), _ = jax.lax.scan(step, (o, h), p["W"].reshape(2, 4, 2))
+    return h @ o, jnp.sum(h * 0.3, axis=1)
+
+
+def without_steps(p, x):
+    return jax.lax.scan(lambda h, _: (h @ p["W"], None), x, None, length=0)[0] @ p["o"]
+
+
 def upsampled(p, x):
     dims = ("NWC", "WIO", "NWC")
     h = jax.lax.conv_transpose(x, p["up"], (2,), "SAME", dimension_numbers=dims, transpose_kernel=True)
@@ -166,12 +182,13 @@ def empty_and_integer(p, x):
 
 
 ODD = {f.__name__: f for f in (carried, looped, branched, backward_rule, read_twice, reversed_weight, of_tokens)}
-ODD |= {f.__name__: f for f in (upsampled, empty_and_integer)}
+ODD |= {f.__name__: f for f in (upsampled, empty_and_integer, token_by_token, returned, without_steps)}
 REASONS = {
     "carried": {"carried through a scan"},
     "looped": {"a loop that has no reverse derivative"},
     "branched": {"used in cond"},
     "read_twice": {"used 3 times"},
+    "without_steps": {"used in dot_general"},
 }
 
 
@@ -180,7 +197,7 @@ REASONS = {
 def test_kernels_of_odd_functions_equal_the_product_of_dense_jacobians(name, method, x64):
     f, x = ODD[name], normal(3, 4)
     params = {"W": normal(4, 4), "o": normal(4, 2)}
-    if name == "of_tokens":
+    if name in ("of_tokens", "token_by_token"):
         params, x = {"table": normal(500, 4), "o": params["o"]}, jnp.asarray(RNG.integers(0, 500, (3, 5)))
         x = x.at[1].set(x[0])
     elif name == "upsampled":
@@ -202,6 +219,17 @@ def test_kernels_of_odd_functions_equal_the_product_of_dense_jacobians(name, met
     if method == "structured":
         reasons = {part.reason for part in kernel.plan(x).parts} - {""}
         assert REASONS.get(name, set()) == reasons
+
+
+def test_short_floating_point_numbers_are_summed_in_float32():
+    f = lambda p, x: jnp.tanh(x.astype(jnp.bfloat16) @ p["W"].astype(jnp.bfloat16)) @ p["o"]  # noqa: E731
+    params = {"W": jnp.ones((4, 64)) / 2, "o": jnp.asarray(RNG.standard_normal((64, 2)), jnp.bfloat16)}
+    x = jnp.asarray(RNG.standard_normal((3, 4)), jnp.float32)
+    exact = lambda p, x: jnp.tanh(x @ p["W"]) @ p["o"].astype(jnp.float32)  # noqa: E731
+    kernels = EmpiricalKernel(f, params)(x)
+    assert kernels.ntk.dtype == kernels.nngp.dtype == jnp.float32
+    np.testing.assert_allclose(kernels.ntk, EmpiricalKernel(exact, params).ntk(x), rtol=0.03, atol=0.3)
+    assert np.linalg.eigvalsh(kernels.ntk).min() > -1e-5 * np.max(kernels.ntk)
 
 
 def test_outputs_that_depend_on_the_other_inputs_are_refused():
@@ -300,6 +328,18 @@ def test_products_with_vectors_are_those_of_the_matrix(outputs, x64):
     vectors = RNG.standard_normal((len(matrix), 3))
     operator = kernel.operator(x).checked()
     np.testing.assert_allclose(operator.product(vectors), matrix @ vectors, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("outputs", ["full", pytest.param("trace", marks=pytest.mark.slow)])
+def test_products_with_complex_vectors_are_those_of_the_hermitian_matrix(outputs, x64):
+    f, params, x = CASES["complex"]
+    full = np.einsum("iap,jbp->iajb", case_jacobian("complex"), case_jacobian("complex").conj())
+    matrix = full.reshape(8, 8) if outputs == "full" else np.einsum("iaja->ij", full) / 2
+    vectors = RNG.standard_normal((len(matrix), 2)) + 1j * RNG.standard_normal((len(matrix), 2))
+    kernel = EmpiricalKernel(f, params, outputs=outputs)
+    np.testing.assert_allclose(kernel.product(x, vectors), matrix @ vectors, rtol=1e-11, atol=1e-11)
+    with pytest.raises(ValueError, match="operator: the solvers take real symmetric kernels"):
+        kernel.operator(x)
 
 
 def test_gram_and_trajectory_take_the_kernel_of_a_finite_network(x64):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import wideflow as wf
 from wideflow import nn
@@ -73,3 +74,43 @@ def test_networks_of_layers_can_be_linearized():
     twice = jax.tree.map(lambda p: 2 * p, params)
     change = f_lin(twice, X) - f_lin(params, X)
     np.testing.assert_allclose(change, 2 * net.apply(params, X), rtol=1e-5, atol=1e-6)  # homogeneous of degree two
+
+
+def vision_transformer(p, x):
+    """Patches of 4 × 4 pixels, alike blocks of attention and a hidden layer in a scan, the mean over patches."""
+    n, size, _, channels = x.shape
+    patches = x.reshape(n, size // 4, 4, size // 4, 4, channels).swapaxes(2, 3).reshape(n, -1, 16 * channels)
+    unit = lambda h: (h - h.mean(-1, keepdims=True)) / jnp.sqrt(h.var(-1, keepdims=True) + 1e-6)  # noqa: E731
+
+    def block(h, w):
+        q, k, v = jnp.moveaxis(jnp.einsum("npc,cahd->anphd", unit(h), w["qkv"]), 0, 0)
+        mixed = jnp.einsum("nhpq,nqhd->nphd", jax.nn.softmax(jnp.einsum("nphd,nqhd->nhpq", q, k), -1), v)
+        h = h + jnp.einsum("nphd,hdc->npc", mixed, w["out"])
+        return h + jax.nn.gelu(unit(h) @ w["up"]) @ w["down"], None
+
+    h, _ = jax.lax.scan(block, patches @ p["patch"] + p["positions"][None], p["blocks"])
+    return unit(h).mean(axis=1) @ p["head"]
+
+
+def transformer_params(width, depth=3, tokens=64, out=10):
+    shapes = {"qkv": (width, 3, 4, width // 4), "out": (4, width // 4, width), "up": (width, 4 * width)}
+    shapes = {name: (depth, *shape) for name, shape in shapes.items()} | {"down": (depth, 4 * width, width)}
+    normal = lambda *shape: jax.random.normal(KEY, shape) / 8  # noqa: E731
+    blocks = {name: normal(*shape) for name, shape in shapes.items()}
+    ends = {"patch": normal(48, width), "positions": normal(tokens, width), "head": normal(width, out)}
+    return ends | {"blocks": blocks}
+
+
+@pytest.mark.parametrize(("order", "times"), [(1, 1.5), pytest.param(3, 5.0, marks=pytest.mark.slow)])
+def test_an_expanded_vision_transformer_trains_in_a_few_times_its_own_memory(order, times):
+    params, x = transformer_params(64), jax.random.normal(KEY, (8, 32, 32, 3))
+
+    def held(f):
+        slope = jax.jit(jax.grad(lambda p, x: jnp.sum(f(p, x) ** 2)))
+        return slope.lower(params, x).compile().memory_analysis().temp_size_in_bytes
+
+    expand = wf.linearize if order == 1 else lambda f, params: wf.taylor(f, params, order)
+    network, expanded = held(vision_transformer), held(expand(vision_transformer, params))
+    jacobian = 4 * 8 * 10 * sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert network < jacobian / 2
+    assert expanded < times * network

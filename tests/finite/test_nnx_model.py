@@ -46,6 +46,28 @@ class Transformer(nnx.Module):
         return self.head(h.mean(axis=1))
 
 
+class Recurrent(nnx.Module):
+    """Its cell draws a random key for the first state, which is zero all the same."""
+
+    def __init__(self, rngs):
+        self.rnn, self.head = nnx.RNN(nnx.LSTMCell(4, 3, rngs=rngs)), nnx.Linear(3, 2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(self.rnn(x)[:, -1])
+
+
+class Stack(nnx.Module):
+    """Alike layers in a scan, each computed again on the way back; Flax's transformations return the weights too."""
+
+    def __init__(self, rngs):
+        make = nnx.split_rngs(splits=3)(nnx.vmap(lambda rngs: nnx.Linear(4, 4, rngs=rngs), in_axes=0, out_axes=0))
+        self.layers, self.head = make(rngs), nnx.Linear(4, 2, rngs=rngs)
+
+    def __call__(self, x):
+        step = nnx.remat(lambda h, layer: nnx.tanh(layer(h)))
+        return self.head(nnx.scan(step, in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)(x.mean(axis=1), self.layers))
+
+
 class Noise(nnx.Module):
     def __init__(self, rngs):
         self.linear, self.rngs = nnx.Linear(4, 2, rngs=rngs), rngs
@@ -76,13 +98,14 @@ def own(model, **modes):
 
 
 CASES = {"resnet": (resnet, X), "transformer": (lambda: Transformer(nnx.Rngs(1)), SENTENCES)}
+CASES |= {"recurrent": (lambda: Recurrent(nnx.Rngs(2)), SENTENCES), "stack": (lambda: Stack(nnx.Rngs(3)), SENTENCES)}
 SLOW = [
     pytest.param(*case, marks=pytest.mark.slow)
     for case in (("resnet", "jacobian"), ("resnet", "products"), ("transformer", "structured"))
 ]
 
 
-@pytest.mark.parametrize(("name", "method"), [("resnet", "structured"), *SLOW])
+@pytest.mark.parametrize(("name", "method"), [(name, "structured") for name in ("resnet", "recurrent", "stack")] + SLOW)
 def test_nnx_model_has_the_outputs_and_the_kernel_of_the_module(name, method):
     build, x = CASES[name]
     model = from_nnx(build())
@@ -91,6 +114,11 @@ def test_nnx_model_has_the_outputs_and_the_kernel_of_the_module(name, method):
     expected = dense_jacobian.ntk(f, params, x)
     theta = wf.EmpiricalKernel(*model, method).ntk(x)
     np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
+
+
+def test_weights_are_found_in_the_transformations_of_nnx():
+    parts = wf.EmpiricalKernel(*from_nnx(Stack(nnx.Rngs(3))), "structured").plan(SENTENCES).parts
+    assert {part.name for part in parts if part.site is not None} == {"['layers']['kernel']", "['head']['kernel']"}
 
 
 def test_nnx_model_leaves_the_module_alone_and_does_not_follow_it():

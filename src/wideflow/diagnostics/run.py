@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import __version__
 from ..compare.probes import task_of
 from ..compare.run import Watcher
 from ..compare.settings import SettingsError
@@ -25,8 +23,8 @@ from .sections import data_section, diagnosis_section, network_section, widths_s
 from .settings import DiagnosisSettings
 from .targets import targets_of
 from .verdicts import verdicts_of
+from .versions import versions
 
-_PACKAGES = ("jax", "equinox", "numpy", "scipy")
 _FRACTION = 0.5  # of the critical rate, where no learning rate is given
 
 
@@ -55,7 +53,7 @@ class DiagnosisRun:
             "status_note": "Stopped before the network was diagnosed.",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": command,
-            "versions": {"wideflow": __version__} | {name: version(name) for name in _PACKAGES},
+            "versions": versions(),
             "timings": {},
             "requested": asdict(settings),
             "settings": asdict(settings) | {"width": self.width, "widths": list(self.widths)},

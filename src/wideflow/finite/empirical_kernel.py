@@ -48,7 +48,8 @@ class EmpiricalKernel(eqx.Module):
     A complex parameter is two real ones, its real and its imaginary part, and of complex outputs the second factor is
     conjugated: Θ is Hermitian, and for a holomorphic f twice J J^†.
 
-    Computed in the dtype of parameters and inputs; float64 parameters with JAX's x64 flag off give NumPy arrays.
+    Computed in the widest dtype of parameters and outputs, float32 at least; float64 parameters with JAX's x64 flag off
+    give NumPy arrays.
     Errors: ValueError for unknown options, inputs without rows or that do not fit together, outputs that are not
     [n, …] or mix inputs, and where `memory` is too little. Source: Jacot et al. 2018; Novak et al. 2022 (methods).
 
@@ -102,13 +103,16 @@ class EmpiricalKernel(eqx.Module):
 
         `vectors`: `[n2, m]` for "trace" and "pseudo", `[n2 · out, m]` (outputs innermost) for "full"; the result has
         rows for x1. Cost: for each vector, about five evaluations of f; for "trace", for each output of each vector.
-        Raises ValueError for other `outputs`, complex outputs, and vectors of another length.
+        Vectors may be complex where outputs are; the result then is. Raises ValueError for other `outputs`, and vectors
+        of another length.
         """
         return self._run(_product, x1, x2, vectors)
 
     def operator(self, x: Any) -> ProductOperator:
         """Θ(x, x) for the solvers of `dynamics`, known by its products alone; see `product`."""
         work = self._plan_work(x, None)
+        if work.view.complex:
+            raise ValueError("operator: the solvers take real symmetric kernels; `product` has complex ones too")
         points = _rows(x) * (work.sets.entries if self.outputs == "full" else 1)
         epsilon = float(jnp.finfo(work.dtype).eps)
         return ProductOperator(lambda v: self.product(x, v), points, epsilon, "the empirical NTK")
@@ -232,8 +236,8 @@ def _ntk(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:
 
 def _nngp(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:
     work = _work(kernel, x1, x2)
-    y1 = work.view.values(x1)
-    return work.sets.of_outputs(y1, y1 if x2 is None else work.view.values(x2))
+    y1 = work.values(x1)
+    return work.sets.of_outputs(y1, y1 if x2 is None else work.values(x2))
 
 
 def _both(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Kernels:
@@ -243,7 +247,7 @@ def _both(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Kernels:
 def _diag(kernel: EmpiricalKernel, x: Any, _: None) -> Kernels:
     work = _work(kernel, jax.tree.map(lambda a: a[:1], x), None)
     of_one = lambda y: work.sets.of_outputs(y[None], y[None])[0, 0]  # noqa: E731
-    return Kernels(jax.vmap(of_one)(work.view.values(x)), work.total(work.diagonal(x), (_rows(x),)))
+    return Kernels(jax.vmap(of_one)(work.values(x)), work.total(work.diagonal(x), (_rows(x),)))
 
 
 def _layers(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:

@@ -44,13 +44,15 @@ class Work:
         self.closed = jax.make_jaxpr(view.outputs)(view.leaves, view.row)
         self.survey = survey(self.closed.jaxpr, len(view.leaves))
         self.dtype = jnp.result_type(*(v.aval.dtype for v in self.closed.jaxpr.outvars))
+        dtypes = [jnp.dtype(jnp.float32), self.dtype, *(leaf.dtype for leaf in view.leaves)]
+        self.widest = max(dtypes, key=lambda dtype: jnp.finfo(dtype).bits)  # of the kernel
         of_row = lambda leaves: view.outputs(leaves, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), view.row))  # noqa: E731
         self.reverse = has_reverse_mode(of_row, self.closed.jaxpr, view.leaves)
         self.forward = has_forward_mode(self.closed.jaxpr)
         jaxpr, sizes = self.closed.jaxpr, (n1, n1 if n2 is None else n2, n2 is None)
         self.task = Task(
             *sizes, self.sets, view.complex, self.reverse, operations(jaxpr), convolution_operations(jaxpr),
-            *activation_bytes(jaxpr), self.dtype.itemsize, question.memory,
+            *activation_bytes(jaxpr), self.widest.itemsize, question.memory,
         )  # fmt: skip
         self.plan: EmpiricalPlan = plan_of(self.task, self._ways(), question.method)
 
@@ -139,7 +141,7 @@ class Work:
         factor, value = self.factors[leaf], self.view.leaves[leaf]
         if factor is None:
             return None
-        factor = jnp.asarray(factor, value.dtype)
+        factor = jnp.asarray(factor, self.widest)
         return factor.reshape(()) if factor.size == 1 else jnp.broadcast_to(factor, value.shape)
 
     def _rated(self, part: Part, piece: Gradient | Outer) -> Gradient | Outer:
@@ -158,7 +160,7 @@ class Work:
         def of_row(row: Any) -> tuple[dict, dict, dict]:
             def outputs(plain: dict, taps: dict) -> tuple[Array, dict]:
                 leaves = [plain.get(i, leaf) for i, leaf in enumerate(self.view.leaves)]
-                outs, seen = run(self.closed, self.survey, taps, len(leaves), [*leaves, *jax.tree.leaves(row)])
+                outs, seen = run(self.closed, self.survey, taps, [*leaves, *jax.tree.leaves(row)])
                 return outs[0], seen
 
             if not self.reverse:
@@ -170,9 +172,10 @@ class Work:
         gradients, deltas, inputs = jax.vmap(of_row)(x)
         found: dict[int, Gradient | Outer] = {}
         for leaf, values in gradients.items():
-            found[leaf] = Gradient(self._by_set(values.reshape(*values.shape[:2], values[0, 0].size), rows))
+            values = values.reshape(*values.shape[:2], values[0, 0].size).astype(self.widest)
+            found[leaf] = Gradient(self._by_set(values, rows))
         for path, (leaf, site) in sites.items():
-            dtype = self.view.leaves[leaf].dtype
+            dtype = self.widest
             seen, delta = jax.vmap(site.canonical)(inputs[path]), jax.vmap(jax.vmap(site.canonical))(deltas[path])
             found[leaf] = Outer(seen if site.table else seen.astype(dtype), self._by_set(delta.astype(dtype), rows))
         return found
@@ -204,9 +207,14 @@ class Work:
             shares: Shares = {}
             for part in self.plan.parts:
                 rates, directions = self.rates_of(part.leaf), gradients[part.leaf]
-                directions = directions if rates is None else jax.vmap(lambda d, r=rates: d * r)(directions)
+                rated = lambda d, r=rates: d if r is None else d * r.astype(d.dtype)  # noqa: E731
+                directions = jax.vmap(rated)(directions)
                 moved = jax.vmap(lambda d, leaf=part.leaf: of_leaf(leaf, d))(directions)
-                shares = _added(shares, self.owner[part.leaf], jnp.einsum("bio,ao->iab", moved, rows))
+                shares = _added(
+                    shares,
+                    self.owner[part.leaf],
+                    jnp.einsum("bio,ao->iab", *(some.astype(self.widest) for some in (moved, rows))),
+                )
             return shares
 
         columns = jax.lax.map(of_input, x1 if x2 is None else x2)  # [n2, n1, saq, saq]
@@ -225,9 +233,14 @@ class Work:
             values = values / jnp.asarray(self.sets.divisor, values.dtype)
         return values.reshape(*values.shape[:2], *self.sets.result)
 
+    def values(self, x: Any) -> Array:
+        """Outputs of a batch, `[n, entries]`, in the precision of the kernel."""
+        outputs = self.view.values(x)
+        return outputs.astype(np.result_type(self.widest, np.complex64) if self.view.complex else self.widest)
+
     def total(self, shares: Shares, shape: tuple[int, ...]) -> Array:
         """The whole kernel; zero where no parameter matters."""
-        dtype = np.result_type(self.dtype, np.complex64) if self.view.complex else self.dtype
+        dtype = np.result_type(self.widest, np.complex64) if self.view.complex else self.widest
         return sum((share.astype(dtype) for share in shares.values()), jnp.zeros((*shape, *self.sets.result), dtype))
 
 

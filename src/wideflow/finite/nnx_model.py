@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from .model import Model, ModelFunction, Statistics
 
@@ -64,15 +65,36 @@ class _NnxCall:
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, params: Any, x: Any) -> Any:
-        from flax import nnx
-
-        model = nnx.merge(self.graph, params, self.held, copy=True)  # variables of this trace, free to change
-        result = model(x, **self.arguments)
-        counts = jax.tree.leaves(nnx.state(model, nnx.RngCount))
-        before = {id(leaf) for leaf in jax.tree.leaves(self.held)}
-        if any(id(count) not in before for count in counts):  # a stream that was drawn from has counted on
+        result, drew = self._run(params, self.held, x)
+        if drew and self._is_random(params, x):
             raise ValueError(
                 f"{self.name}: draws random numbers when it is called, so that it is no function of parameters and "
                 "inputs; give it an attribute deterministic that turns them off, or do so by arguments={…}"
             )
         return result
+
+    def _run(self, params: Any, held: Any, x: Any) -> tuple[Any, bool]:
+        """What the module computes, and whether it drew random numbers: their stream has counted on."""
+        from flax import nnx
+
+        model = nnx.merge(self.graph, params, held, copy=True)  # variables of this trace, free to change
+        result = model(x, **self.arguments)
+        before = {id(leaf) for leaf in jax.tree.leaves(held)}
+        return result, any(id(count) not in before for count in jax.tree.leaves(nnx.state(model, nnx.RngCount)))
+
+    def _is_random(self, params: Any, x: Any) -> bool:
+        """Whether results depend on the keys: recurrent cells draw one for a first state that is zero all the same."""
+        leaves, treedef = jax.tree.flatten(self.held)
+        where = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+
+        def with_keys(keys: list[Any]) -> Any:
+            replaced = dict(zip(where, keys, strict=True))
+            held = [replaced.get(i, leaf) for i, leaf in enumerate(leaves)]
+            return self._run(params, jax.tree.unflatten(treedef, held), x)[0]
+
+        two = [jnp.stack([leaves[i]] * 2) for i in where]
+        try:
+            jax.eval_shape(jax.vmap(with_keys, out_axes=None), two)  # refuses results that differ between keys
+        except ValueError:
+            return True
+        return False

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend import core
 from jax.extend.core import primitives
+from jax.lax import GatherScatterMode
 
 from .scan_parts import scan_parts
 
@@ -90,7 +91,8 @@ class Survey:
 def survey(jaxpr: core.Jaxpr, leaves: int) -> Survey:
     """The sites of the first `leaves` arguments of a jaxpr. Cost: one pass through its equations."""
     found = _Search({}, {}, {})
-    found.walk(jaxpr, {v: Held(leaf, ()) for leaf, v in enumerate(jaxpr.invars[:leaves])}, ())
+    outputs = found.walk(jaxpr, {v: Held(leaf, ()) for leaf, v in enumerate(jaxpr.invars[:leaves])}, ())
+    found.lose([held for held in outputs if held is not None], "an output")
     of_leaf: dict[int, list[Path]] = {}
     for path, site in found.sites.items():
         of_leaf.setdefault(site.leaf, []).append(path)
@@ -107,8 +109,11 @@ class _Search:
     copies: dict[Path, int]
     lost: dict[int, str]
 
-    def walk(self, jaxpr: core.Jaxpr, held: dict[Any, Held], path: Path) -> None:
-        """One level of the jaxpr; `held`: variables that hold a leaf's entries, reordered or times a number."""
+    def walk(self, jaxpr: core.Jaxpr, held: dict[Any, Held], path: Path) -> list[Held | None]:
+        """One level of the jaxpr; `held`: variables that hold a leaf's entries, reordered or times a number.
+
+        Returns what the outputs of this level hold.
+        """
         uniform = set()  # arrays whose entries are one number
         for n, eqn in enumerate(jaxpr.eqns):
             if eqn.primitive is primitives.broadcast_in_dim_p and _size(eqn.invars[0]) == 1:
@@ -116,35 +121,53 @@ class _Search:
             mine = {i: held[v] for i, v in enumerate(eqn.invars) if isinstance(v, core.Var) and v in held}
             if mine:
                 self._use(eqn, mine, held, uniform, (*path, n))
-        self._lose([held[v] for v in jaxpr.outvars if isinstance(v, core.Var) and v in held], "an output of a part")
+        return [held.get(v) if isinstance(v, core.Var) else None for v in jaxpr.outvars]
 
     def _use(self, eqn: Any, mine: dict[int, Held], held: dict[Any, Held], uniform: set, path: Path) -> None:
         operand, one = next(iter(mine.items()))
         if eqn.primitive in CALLS:
             inner = inner_jaxpr(eqn)
-            self.walk(inner, {inner.invars[i]: some for i, some in mine.items()}, path)
+            self._returned(eqn, self.walk(inner, {inner.invars[i]: some for i, some in mine.items()}, path), held)
         elif eqn.primitive is primitives.scan_p:
-            self._scan(eqn, mine, path)
-        elif len(mine) == 1 and (site := _site(eqn, operand, one) or _table(eqn, operand, one)):
+            self._returned(eqn, self._scan(eqn, mine, path), held)
+        elif len(mine) == 1 and (site := _site(eqn, operand, one) or _table(eqn, operand, one)) and all(site.sizes):
             self.sites[path] = site
         elif len(mine) == 1 and _is_copy(eqn, operand, uniform):
             self.copies[path] = operand
             held[eqn.outvars[0]] = one._replace(scaled=one.scaled or eqn.primitive not in REORDERINGS)
         else:
-            self._lose(mine.values(), f"used in {eqn.primitive.name}")
+            self.lose(mine.values(), f"used in {eqn.primitive.name}")
 
-    def _scan(self, eqn: Any, mine: dict[int, Held], path: Path) -> None:
+    def _scan(self, eqn: Any, mine: dict[int, Held], path: Path) -> list[Held | None]:
+        """The body of a scan; returns what the scan's outputs hold: weights that each step returns as they came."""
         constants, carried = scan_parts(eqn)
         body, inside = eqn.params["jaxpr"].jaxpr, {}
         for i, one in mine.items():
-            kind: Axis = "shared" if i < constants else "stacked"
-            if constants <= i < carried:
-                self._lose([one], "carried through a scan")
+            kept = constants <= i < carried and body.outvars[i - constants] is body.invars[i]
+            kind: Axis = "shared" if i < constants or kept else "stacked"
+            if constants <= i < carried and not kept:
+                self.lose([one], "carried through a scan")
             else:
                 inside[body.invars[i]] = one._replace(scans=(*one.scans, (kind, eqn.params["length"])))
-        self.walk(body, inside, path)
+        outputs = self.walk(body, inside, path)
+        for i, one in enumerate(outputs):
+            if one is not None:
+                kind, whole = one.scans[-1][0], one._replace(scans=one.scans[:-1])
+                outputs[i] = whole if kind == ("shared" if i < carried - constants else "stacked") else None
+                if outputs[i] is None:
+                    self.lose([one], "an output of a scan")
+        return outputs
 
-    def _lose(self, held: Iterable[Held], reason: str) -> None:
+    def _returned(self, eqn: Any, outputs: list[Held | None], held: dict[Any, Held]) -> None:
+        """Weights that a part returns as they came, as Flax's transformations do, are held by what it returns."""
+        for v, one in zip(eqn.outvars, outputs, strict=True):
+            if one is not None and one.scaled:
+                self.lose([one], "an output of a part, times a number")
+            elif one is not None:
+                held[v] = one
+
+    def lose(self, held: Iterable[Held], reason: str) -> None:
+        """Note why the gradients of these leaves have to be formed."""
         for one in held:
             self.lost.setdefault(one.leaf, reason)
 
@@ -195,10 +218,13 @@ def _table(eqn: Any, operand: int, held: Held) -> Site | None:
     if eqn.primitive is not primitives.gather_p or operand != 0 or held.scaled:
         return None
     shape, how = eqn.invars[0].aval.shape, eqn.params["dimension_numbers"]
-    if tuple(how.collapsed_slice_dims) != (0,) or tuple(how.start_index_map) != (0,) or how.operand_batching_dims:
+    starts = tuple(how.start_index_map)
+    if tuple(how.collapsed_slice_dims) not in ((), (0,)) or 0 not in starts or how.operand_batching_dims:
         return None
+    if len(starts) > 1 and eqn.params["mode"] == GatherScatterMode.FILL_OR_DROP:
+        return None  # otherwise a row is read from its first entry, whatever the other indices say
     out = eqn.outvars[0].aval
     if tuple(eqn.params["slice_sizes"]) != (1, *shape[1:]) or not jnp.issubdtype(out.dtype, jnp.floating):
         return None
-    rows = _size(eqn.invars[1])  # one number for each
+    rows = _size(eqn.invars[1]) // len(starts)
     return Site(held.leaf, 0, 1, rows, 1, math.prod(shape[1:]), held.scans, out.dtype, table=True)

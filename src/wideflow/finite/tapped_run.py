@@ -17,16 +17,13 @@ from .scan_parts import scan_parts
 from .sites import CALLS, REORDERINGS, Path, Site, Survey, inner_jaxpr
 
 
-def run(
-    closed: Any, found: Survey, taps: dict[Path, Array], leaves: int, args: list[Any]
-) -> tuple[list[Array], dict[Path, Array]]:
+def run(closed: Any, found: Survey, taps: dict[Path, Array], args: list[Any]) -> tuple[list[Array], dict[Path, Array]]:
     """The function's outputs with the taps added, and the inputs `[*scans, g, m, c]` of the tapped products.
 
     `closed`: the jaxpr that was surveyed; `taps`: zeros of the shape `Site.tap()` for the sites that are wanted. Inputs
     are multiplied by the numbers that the weight was multiplied by on its way.
     """
-    scales = dict.fromkeys(closed.jaxpr.invars[:leaves], None)
-    return _Run(found).level(closed.jaxpr, closed.consts, args, taps, scales, ())
+    return _Run(found).level(closed.jaxpr, closed.consts, args, taps, {}, ())
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class _Run:
     def level(
         self, jaxpr: core.Jaxpr, consts: Any, args: Any, taps: dict, scales: dict, path: Path
     ) -> tuple[list[Array], dict[Path, Array]]:
-        """One level; `scales`: the numbers that held leaves are multiplied by, None for 1."""
+        """One level; `scales`: the numbers that held leaves are multiplied by; 1 where there is none, or None."""
         scales = dict(scales)
         values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *args), strict=True))
         read = lambda v: v.val if isinstance(v, core.Literal) else values[v]  # noqa: E731
@@ -47,7 +44,7 @@ class _Run:
             if at in inside:
                 site, out = self.found.sites[at], _bind(jaxpr, eqn, operands)[0]
                 outs = [_tapped(eqn, site, operands, out, inside[at])]
-                seen[at] = _inputs(eqn, site, operands, scales[eqn.invars[site.weight]])
+                seen[at] = _inputs(eqn, site, operands, scales.get(eqn.invars[site.weight]))
             elif inside:
                 outs, more = self._enter(eqn, operands, inside, scales, at)
                 seen |= more
@@ -114,15 +111,17 @@ def _tapped(eqn: Any, site: Site, operands: list, out: Array, tap: Array) -> Arr
 
 def _read(eqn: Any, operands: list, out: Array, tap: Array) -> Array:
     """Rows of a table plus their tap `[1, m, k]`; what is read where there is no such row does not depend on it."""
-    rows, (size, *entries) = _rows(eqn, operands), operands[0].shape
-    known = ((rows >= 0) & (rows < size)).reshape(*rows.shape[:-1], *[1] * len(entries))
-    tap = jnp.where(known, tap.reshape(*rows.shape[:-1], *entries), jnp.zeros((), tap.dtype))
-    return out + jnp.moveaxis(tap, range(rows.ndim - 1, tap.ndim), eqn.params["dimension_numbers"].offset_dims)
+    rows, size, how = _rows(eqn, operands), len(operands[0]), eqn.params["dimension_numbers"]
+    entries = [n for i, n in enumerate(eqn.params["slice_sizes"]) if i not in how.collapsed_slice_dims]
+    known = ((rows >= 0) & (rows < size)).reshape(*rows.shape, *[1] * len(entries))
+    tap = jnp.where(known, tap.reshape(*rows.shape, *entries), jnp.zeros((), tap.dtype))
+    return out + jnp.moveaxis(tap, range(rows.ndim, tap.ndim), how.offset_dims)
 
 
 def _rows(eqn: Any, operands: list) -> Array:
-    """The numbers of the rows that are read, `[…, 1]`."""
-    table, rows = operands
+    """The numbers of the rows that are read."""
+    table, indices = operands
+    rows = indices[..., eqn.params["dimension_numbers"].start_index_map.index(0)]
     return jnp.clip(rows, 0, len(table) - 1) if eqn.params["mode"] == jax.lax.GatherScatterMode.CLIP else rows
 
 
@@ -143,7 +142,7 @@ def _inputs(eqn: Any, site: Site, operands: list, scale: Array | None) -> Array:
 
 def _rescaled(eqn: Any, operand: int, operands: list, scales: dict) -> Array | None:
     """The number that a copy of a leaf was multiplied by; signs are dropped, since products of gradients lose them."""
-    before = scales[eqn.invars[operand]]
+    before = scales.get(eqn.invars[operand])
     if eqn.primitive in REORDERINGS:
         return before
     number = jnp.ravel(operands[1 - operand])[0]
