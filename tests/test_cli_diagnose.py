@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -119,3 +120,16 @@ def test_a_network_outside_the_kernel_regime_fails_the_check(command):
     code, out, _ = command("--depth", "1", "--width", "16", "--lr", "1000", *TINY, "--widths", "4,8,16", "--check")
     assert code == 1
     assert "✗ FAILS" in out
+
+
+@pytest.mark.slow
+def test_the_flax_example_is_diagnosed_by_the_command_too(command, tmp_path):
+    pytest.importorskip("flax.nnx")
+    example = Path(__file__).parents[1] / "examples" / "flax_resnet.py"
+    options = ["--images", "--train", "8", "--test", "8", "--steps", "3", "--out", "demo"]
+    code, out, _ = command(f"{example}:make_model", *options)
+    results = json.loads((tmp_path / "demo" / "results.json").read_text(encoding="utf-8"))
+    assert code == 0, out
+    assert results["network"]["parameters"] == 9 * 16 + 16 + 32 + 9 * 16**2 + 16 + 16 + 1
+    assert results["diagnosis"]["losses"][1] < results["diagnosis"]["losses"][0]
+    assert "The model takes no width" in (tmp_path / "demo" / "index.html").read_text(encoding="utf-8")

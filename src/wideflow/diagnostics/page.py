@@ -28,12 +28,12 @@ def write_page(
     write_page(found, "runs/mine", task=task)
     ```
     """
-    folder = Path(out)
+    folder, rule = Path(out), diagnosis.rule
     results: dict[str, Any] = {
         "title": title,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "settings": {"rule": str(diagnosis.rule), "steps": diagnosis.steps},
+        "settings": {"rule": type(rule).__name__, "lr": float(f"{rule.lr:.4g}"), "steps": diagnosis.steps},
         "data": None if task is None else data_section(task),
         "diagnosis": diagnosis_section(diagnosis),
         "verdicts": [verdict.as_dict() for verdict in verdicts_of(diagnosis)],
