@@ -1,5 +1,6 @@
 """Gradients of outputs with respect to one parameter array, and their inner products."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -66,5 +67,12 @@ def _products_of_inputs(one: Outer, two: Outer) -> Array:
 
 
 def _gram(one: Array, two: Array) -> Array:
-    """Inner products of the rows of two matrices; of more axes XLA makes copies that cost more than the product."""
+    """Inner products of the rows of two matrices, for each of the axes before them.
+
+    Of more axes than two XLA makes copies that cost more than the product, also where these have length one.
+    """
+    before = one.shape[:-2]
+    if math.prod(before) == 1:
+        values = one.reshape(one.shape[-2:]) @ two.reshape(two.shape[-2:]).conj().T
+        return values.reshape(*before, *values.shape)
     return one @ two.conj().swapaxes(-1, -2)
