@@ -85,6 +85,9 @@ def test_several_outputs_are_arguments_of_their_own(x64):
     np.testing.assert_allclose(tensors[3][:, 0, :, 0, :, 0], one[3], rtol=1e-13, atol=1e-15)
     traced = np.einsum("aobo->ab", tensors[2]) / 2
     np.testing.assert_allclose(traced, empirical_ntk(two_outputs, p, x), rtol=1e-13)
+    pixels = wf.hierarchy(lambda p, x: two_outputs(p, x)[:, None], p, x, 3)
+    assert pixels[3].shape == (2, 1, 2) * 3
+    np.testing.assert_array_equal(pixels[3].reshape(tensors[3].shape), tensors[3])
     column = wf.hierarchy(lambda p, x: network(p, x)[:, None], p, x, 3)
     np.testing.assert_array_equal(column[3], one[3])
 
@@ -164,7 +167,7 @@ def test_impossible_hierarchies_are_refused(x64):
     p, x = params(), jnp.asarray(X)
     with pytest.raises(ValueError, match="order must be an integer 2, 3, …, got 1"):
         wf.hierarchy(network, p, x, 1)
-    with pytest.raises(ValueError, match=r"wanted outputs \[n\] or \[n, out\] for 3 inputs, got shape \(2, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"wanted outputs \[n, …\] for 3 inputs, got shape \(2, 2, 3\)"):
         wf.hierarchy(lambda p, x: jnp.zeros((2, 2, 3)), p, x, 2)
     with pytest.raises(ValueError, match="wanted real parameters"):
         wf.hierarchy(lambda p, x: x[:, 0] * p.real, jnp.asarray(1j), x, 2)

@@ -20,14 +20,14 @@ def hierarchy(f: Network, params: Any, x: Array, order: int, x2: Array | None = 
     O_s is of size N^(1 − ⌈s/2⌉) in NTK parameterization.
 
     `f(params, x [n, …])` returns `[n]` or `[n, 1]`: then O_s is `[n, n2, …, n2]`, its first argument in `x` and the
-    others in `x2` (None: `x`). For `[n, out]` with several outputs every pair of an input and an output is an argument,
-    O_s `[n, out, n2, out, …]`. Returns the tensors by their order. Parameters that are not floating point numbers are
+    others in `x2` (None: `x`). For `[n, *out]` with several outputs every pair of input and output is an argument,
+    O_s `[n, *out, n2, *out, …]`. Returns the tensors by their order. Parameters that are not floating point numbers are
     constants.
 
     For few points: (n2 · out)^(s−1) Jacobian-vector products, each through s − 1 nested derivatives of `f`, whose
     compilation about doubles with the order; memory as many copies of the parameters. `NetworkFlow.ntk_derivatives`
     has the tensors contracted with ℓ' far more cheaply.
-    Errors: ValueError for an order below 2, for outputs that are not `[n]` or `[n, out]`, for complex parameters.
+    Errors: ValueError for an order below 2, for outputs that are not `[n, …]`, for complex parameters.
     Source: Dyer and Gur-Ari 2020; Huang and Yau 2020.
 
     ```python
@@ -54,8 +54,8 @@ def real_parameters(params: Any, name: str) -> tuple[Any, Any]:
 def output_axes(f: Network, params: Any, x: Array) -> tuple[int, ...]:
     """The axes of one input's outputs in a tensor: none for a single output."""
     shape = eqx.filter_eval_shape(f, params, x).shape
-    if len(shape) not in (1, 2) or shape[0] != len(x):
-        raise ValueError(f"f: wanted outputs [n] or [n, out] for {len(x)} inputs, got shape {tuple(shape)}")
+    if shape[:1] != (len(x),):
+        raise ValueError(f"f: wanted outputs [n, …] for {len(x)} inputs, got shape {tuple(shape)}")
     return tuple(shape[1:]) if shape[1:] != (1,) else ()
 
 

@@ -16,7 +16,7 @@ from .hierarchy import Network, Tower, output_axes, outputs_at, raised, real_par
 class NetworkFlow:
     """Gradient flow dθ/dt = u(θ) = −Σ_α ∇_θ f(x_α) ℓ'_α on any loss of the outputs on training inputs.
 
-    `f(params, x [D, …]) -> [D]` or `[D, out]`. `slopes`: the loss's derivative ℓ' = ∂L/∂f as a JAX function of all
+    `f(params, x [D, …]) -> [D, *out]`. `slopes`: the loss's derivative ℓ' = ∂L/∂f as a JAX function of all
     outputs on `x`, of their shape; for L = 1/(2D) Σ_α (f(x_α) − y_α)² it is `lambda f: (f - y) / len(y)`.
     Parameters that are not floating point numbers are constants.
     Errors: ValueError for slopes of another shape than the outputs, and as for `hierarchy`.
@@ -44,7 +44,7 @@ class NetworkFlow:
 
         dΘ/dt = −Σ_α O_3(·, ·, α) ℓ'_α, and d²Θ/dt² = Σ_αβ O_4(·, ·, α, β) ℓ'_α ℓ'_β − Σ_α O_3(·, ·, α) dℓ'_α/dt,
         without these tensors: derivatives of θ ↦ J(θ) J(θ)ᵀ along u(θ), taken again with u recomputed inside. Shapes
-        `[n, D]`, or `[n, out, D, out]` with several outputs. Each derivative costs about two to three times the one
+        `[n, D]`, or `[n, *out, D, *out]` with several outputs. Each derivative costs about two to three times the one
         before, the first about three NTKs.
         """
         if isinstance(order, bool) or not isinstance(order, int) or order < 0:
