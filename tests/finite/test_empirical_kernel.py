@@ -170,6 +170,21 @@ def without_steps(p, x):
     return jax.lax.scan(lambda h, _: (h @ p["W"], None), x, None, length=0)[0] @ p["o"]
 
 
+def experts(p, x):
+    """A weight that each input picks for itself, and a standardized one."""
+    h = jnp.tile(jnp.einsum("nd,nde->ne", x, p["W"].reshape(2, 4, 2)[(x[:, 0] > 0).astype(int)]), 2)
+    w = (p["o"] - p["o"].mean(axis=0, keepdims=True)) / jnp.sqrt(p["o"].var(axis=0, keepdims=True) + 0.1)
+    return jnp.tanh(h) @ w
+
+
+def shared_attention(p, x):
+    """Queries and keys of one weight, in a causal sequence that each input is the seed of."""
+    h = jnp.sin(x[:, None] * jnp.arange(1.0, 5.0)[None, :, None])
+    q = (h @ p["W"]).reshape(*h.shape[:2], 2, 2)
+    scores = jnp.where(jnp.tril(jnp.ones((4, 4), bool))[None, None], jnp.einsum("nphd,nqhd->nhpq", q, q), -1e9)
+    return jnp.einsum("nhpq,nqd,de->npe", jax.nn.softmax(scores, axis=-1), h, p["o"])
+
+
 def upsampled(p, x):
     dims = ("NWC", "WIO", "NWC")
     h = jax.lax.conv_transpose(x, p["up"], (2,), "SAME", dimension_numbers=dims, transpose_kernel=True)
@@ -183,11 +198,13 @@ def empty_and_integer(p, x):
 
 ODD = {f.__name__: f for f in (carried, looped, branched, backward_rule, read_twice, reversed_weight, of_tokens)}
 ODD |= {f.__name__: f for f in (upsampled, empty_and_integer, token_by_token, returned, without_steps)}
+ODD |= {f.__name__: f for f in (experts, shared_attention)}
 REASONS = {
     "carried": {"carried through a scan"},
     "looped": {"a loop that has no reverse derivative"},
     "branched": {"used in cond"},
     "read_twice": {"used 3 times"},
+    "experts": {"used in reduce_sum"},
     "without_steps": {"used in dot_general"},
 }
 

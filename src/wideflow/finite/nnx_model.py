@@ -30,7 +30,7 @@ def from_nnx(
     needed where that is not one array.
 
     Errors: TypeError for what is no nnx module; ValueError for a module without parameters, and with "batch" without
-    batch normalisation; when `f` is called, ValueError for random numbers and for results that are not one array.
+    batch normalisation; when `f` is called, ValueError for results that depend on random numbers or are not one array.
 
     ```python
     f, params = wf.finite.from_nnx(model)
