@@ -4,8 +4,11 @@ import json
 import sys
 
 import pytest
+from rich.console import Console
 
-from wideflow.cli import main
+import wideflow.report
+from wideflow.cli import lecture_progress, main
+from wideflow.cli.verdicts import verdict_table
 from wideflow.lecture import Outcome, all_claims, function_space
 
 NAME = "function-equation"
@@ -54,6 +57,14 @@ def test_a_claim_is_tested_shown_and_written_and_kept(lecture, tmp_path):
     assert "(kept)" in err
 
 
+def test_other_settings_leave_what_is_kept(lecture, experiment):
+    experiment(lambda setting: Outcome(True, f"seed {setting.seed}"))
+    for seed, word in (("0", "s)"), ("1", "s)"), ("0", "(kept)"), ("1", "(kept)")):
+        _, out, err = lecture(NAME, "--quick", "--out", "page", "--seed", seed)
+        assert word in err
+        assert f"seed {seed}" in out
+
+
 def test_list_names_every_claim_and_tests_none(lecture, tmp_path):
     code, out, _ = lecture("--list")
     assert code == 0
@@ -68,6 +79,8 @@ def test_list_names_every_claim_and_tests_none(lecture, tmp_path):
         (("--quick", "--full"), "one of the two"),
         (("--seed", "-1"), "not negative"),
         (("--data", "digitz"), "digits"),
+        (("kernel-recursoin", "--data", "mnist"), "Nearest: kernel-recursion"),
+        (("--out", "/proc/nowhere"), "cannot be written to"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(lecture, tmp_path, arguments, words):
@@ -96,3 +109,75 @@ def test_ctrl_c_keeps_what_is_finished(lecture, experiment, tmp_path):
     assert code == 130
     assert "of 2 claims were tested; the same command goes on" in err
     assert json.loads((tmp_path / "page/results.json").read_text())["status"] == "interrupted"
+
+
+def test_folder_of_something_else_is_kept_and_a_name_proposed(lecture, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").write_text("mine")
+    code, _, err = lecture(NAME, "--quick", "--out", "site")
+    assert code == 2
+    assert "holds files that are not a run's (index.html)" in err
+    assert "site-2" in err
+    assert (tmp_path / "site/index.html").read_text() == "mine"
+
+
+def test_folder_that_cannot_hold_what_is_found_is_one_message(lecture, experiment, tmp_path):
+    experiment(lambda setting: Outcome(True, "1"))
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page/claims").write_text("not a folder")
+    code, _, err = lecture(NAME, "--quick", "--out", "page")
+    assert code == 2
+    assert "cannot be written to" in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_while_the_page_is_written_keeps_the_numbers(lecture, experiment, tmp_path, monkeypatch):
+    def press(results, out):
+        raise KeyboardInterrupt
+
+    experiment(lambda setting: Outcome(True, "1"))
+    monkeypatch.setattr(wideflow.report, "write_lecture", press)
+    code, _, err = lecture(NAME, "--quick", "--out", "page")
+    assert code == 130
+    assert "the same command goes on" in err
+    assert json.loads((tmp_path / "page/results.json").read_text())["status"] == "complete"
+
+
+def test_what_could_not_run_says_why_in_the_terminal(lecture, experiment):
+    experiment(lambda setting: Outcome(None, "–", note="needs a GPU"))
+    code, out, err = lecture(NAME, "--quick", "--check")
+    assert code == 0
+    assert "NOT RUN" in out
+    assert "needs a GPU" in out
+    assert "needs a GPU" in err
+
+
+def test_pipe_sees_plain_lines(lecture, experiment, monkeypatch):
+    monkeypatch.setattr(lecture_progress, "_QUIET", 0.0)
+    experiment(lambda setting: setting.tell(0.4) or Outcome(True, "1"))
+    _, out, err = lecture(NAME, "--quick")
+    assert "1/1 The kernel moves the function: 40%" in err
+    assert "HOLDS 1/1 The kernel moves the function (0." in err
+    assert "\x1b" not in out + err
+
+
+def test_terminal_shows_a_bar_for_the_whole_and_one_for_the_claim(capsys):
+    claim, *_ = all_claims()
+    with lecture_progress.followed(Console(stderr=True, force_terminal=True, width=40, _environ={})) as bars:
+        bars.began(claim, 1, 2)(0.5)
+        bars.progress.refresh()
+        bars.found({"title": claim.title, "passed": True, "measured": "1"}, kept=True)
+    shown = capsys.readouterr().err
+    for words in ("the lecture", "50%", "HOLDS", "1/2 The kernel moves the", "(kept)"):
+        assert words in shown
+
+
+@pytest.mark.parametrize("width", [30, 40, 80, 200])
+def test_verdicts_fit_the_console(width, capsys):
+    word = "a-long-word-without-a-break"
+    verdict = {"title": "The kernel moves the function", "passed": False, "measured": word, "expected": word}
+    Console(width=width).print(verdict_table([verdict], width))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert "FAILS" in "".join(lines)
+    assert word in "".join(line.strip() for line in lines) or width == 80  # there in columns

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from jax.errors import JaxRuntimeError
 
 from wideflow.datasets import DataError
 from wideflow.lecture import Claim, Lecture, Outcome, Setting, UnknownClaimError, chosen_claims
@@ -56,6 +57,24 @@ def test_other_settings_are_tested_anew(tmp_path, change):
     assert watched.kept == [False]
 
 
+def test_every_setting_is_kept(tmp_path):
+    for seed in (0, 1):
+        run_lecture(tmp_path, claim(held), seed=seed)
+    for data in ("uci_gp/yacht", "uci_gp-yacht"):
+        run_lecture(tmp_path, claim(held), data=data)
+    assert run_lecture(tmp_path, claim(held))[1].kept == [True]
+    results, watched = run_lecture(tmp_path, claim(held), data="uci_gp/yacht")
+    assert watched.kept == [True]
+    assert results["claims"][0]["setting"]["data"] == "uci_gp/yacht"
+
+
+def test_a_file_of_data_that_changed_is_tested_anew(tmp_path):
+    table = tmp_path / "table.csv"
+    for content, kept in (("1", False), ("1", True), ("2", False)):
+        table.write_text(content)
+        assert run_lecture(tmp_path / "out", claim(held), data=str(table))[1].kept == [kept]
+
+
 def test_another_library_is_tested_anew(tmp_path, monkeypatch):
     run_lecture(tmp_path, claim(held))
     monkeypatch.setattr("wideflow.lecture.store.library_fingerprint", lambda: "another")
@@ -70,14 +89,24 @@ def test_interrupted_lecture_holds_what_is_finished_and_goes_on(tmp_path):
     assert (results["status"], watched.kept) == ("complete", [True, False])
 
 
-@pytest.mark.parametrize("error", [NotHereError("needs a GPU"), DataError("no such set")])
-def test_what_cannot_run_here_says_why(tmp_path, error):
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotHereError("needs a GPU"),
+        DataError("no such set"),
+        MemoryError("17 GB"),
+        JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"),
+        OSError("no space left"),
+    ],
+)
+def test_what_cannot_run_here_says_why_and_is_tried_again(tmp_path, error):
     def experiment(setting):
         raise error
 
     entry = run_lecture(tmp_path, claim(experiment))[0]["claims"][0]
     assert entry["passed"] is None
     assert str(error) in entry["note"]
+    assert run_lecture(tmp_path, claim(held))[1].kept == [False]
 
 
 def test_an_experiment_that_raises_fails_with_the_reason(tmp_path):
@@ -93,9 +122,11 @@ def test_other_data_than_the_best_is_noted(tmp_path, monkeypatch):
     assert "cifar10 is not at hand" in entry["note"]
 
 
-def test_a_broken_file_of_results_is_tested_anew(tmp_path):
+@pytest.mark.parametrize("content", [b"{", b"{}", b"\xff"])
+def test_a_broken_file_of_results_is_tested_anew(tmp_path, content):
     run_lecture(tmp_path, claim(held))
-    Store(tmp_path).folder.joinpath("one.json").write_text("{")
+    (kept,) = Store(tmp_path).folder.iterdir()
+    kept.write_bytes(content)
     assert run_lecture(tmp_path, claim(held))[1].kept == [False]
 
 

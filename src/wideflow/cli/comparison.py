@@ -83,7 +83,7 @@ def _show(results: Mapping[str, Any], page: Path) -> None:
 
     console = Console()
     if results["verdicts"]:
-        console.print(verdict_table(results["verdicts"]))
+        console.print(verdict_table(results["verdicts"], console.width))
     console.print(summary_sentence(results), markup=False, highlight=False)
     console.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
 

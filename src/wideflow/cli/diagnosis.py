@@ -72,7 +72,7 @@ def _show(results: Mapping[str, Any], page: Path) -> None:
 
     console = Console()
     if results["verdicts"]:
-        console.print(verdict_table(results["verdicts"]))
+        console.print(verdict_table(results["verdicts"], console.width))
     for rows in (number_rows(results), score_rows(results)):
         if rows:
             console.print(_table(rows))

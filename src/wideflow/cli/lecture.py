@@ -1,37 +1,42 @@
 """`wideflow lecture`: the claims that were asked for, from the command to the files on disk."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
 from rich.text import Text
 
+from ..compare.folder import PAGE, RESULTS, check_place
 from ..compare.settings import SettingsError
 from ..datasets import load
 from ..lecture import Claim, Lecture, Setting, UnknownClaimError, all_claims, chosen_claims
 from ..lecture.sections import SECTIONS
-from .comparison import FAILED
+from ..lecture.store import FOLDER
+from .comparison import FAILED, tell, undisturbed
 from .failures import INTERRUPTED, say
-from .verdicts import verdict_table, verdict_word
+from .lecture_progress import followed
+from .verdicts import NARROW, verdict_table
 
-_BAR = 10
+_INDENT = 2
 
 
 def list_claims() -> None:
-    """Print every claim by section."""
-    table = Table(Column("Claim", no_wrap=True), Column("What it says", overflow="fold"), box=None)
+    """Print every claim by section, its title beside or below its name."""
+    console = Console()
     for key, title in SECTIONS.items():
         claims = [claim for claim in all_claims() if claim.section == key]
         if claims:
-            table.add_row(Text(key, "bold"), Text(title, "bold"))
-        for claim in claims:
-            table.add_row(f"  {claim.id}", claim.title)
-    Console().print(table)
+            console.print(Text(f"{key}: {title}", "bold"))
+            console.print(_names(claims, console.width), soft_wrap=True)
+
+
+def _names(claims: Sequence[Claim], width: int) -> Text:
+    longest = max(len(claim.id) for claim in all_claims())
+    gap = "\n" + " " * 2 * _INDENT if width < NARROW else None
+    lines = [claim.id + (gap or " " * (longest + 2 - len(claim.id))) + claim.title for claim in claims]
+    return Text("\n".join(" " * _INDENT + line for line in lines))
 
 
 @dataclass(frozen=True)
@@ -49,35 +54,46 @@ class Request:
         """The lecture that was asked for; SettingsError or DataError before anything is computed."""
         if self.seed < 0:
             raise SettingsError(f"--seed {self.seed}: wanted a number that is not negative")
-        if self.out.exists() and not self.out.is_dir():
-            raise SettingsError(f"--out {self.out}: is a file, wanted a folder")
-        if self.data is not None:
-            load(self.data)
         try:
             claims = chosen_claims(self.names)
         except UnknownClaimError as error:
             raise SettingsError(str(error)) from None
+        check_place(self.out, FOLDER)
+        if self.data is not None:
+            load(self.data)  # which downloads it where it must
         return Lecture(claims, Setting(self.scale, seed=self.seed), self.out, self.data, self.command)
 
 
 def run(request: Request, check: bool) -> int:
     """Test, show and write; the exit status."""
+    lecture = request.lecture()
+    count = "1 claim" if len(lecture.claims) == 1 else f"{len(lecture.claims)} claims"
+    data = f" on {request.data}" if request.data else ""
+    tell(f"{count}{data}, {request.scale} size, seed {request.seed}. Results go to {request.out}")
+    try:
+        with followed(Console(stderr=True)) as watcher:
+            results = lecture.run(watcher)
+        return _finish(results, request.out, check)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"--out {request.out}: cannot be written to ({reason}). Claims that are tested are kept."
+        ) from error
+
+
+def _finish(results: Mapping[str, Any], out: Path, check: bool) -> int:
+    """Write the numbers first, then the page; print the verdicts and where the page is."""
     from ..report import write_json, write_lecture
 
-    lecture = request.lecture()
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", table_column=Column(overflow="fold")),
-        BarColumn(_BAR),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        redirect_stdout=False,
-        disable=not console.is_terminal,
-    ) as progress:
-        results = lecture.run(_Followed(console, progress))
-    write_json(results, lecture.folder / "results.json")
-    page = write_lecture(results, lecture.folder)
+    with undisturbed():
+        write_json(results, out / RESULTS)
+        (out / PAGE).unlink(missing_ok=True)  # of the run that is replaced
+    try:
+        tell("writing the page")
+        page = write_lecture(results, out)
+    except KeyboardInterrupt:
+        say(f"Stopped by Ctrl-C while the page was written; the same command goes on. The numbers: {out / RESULTS}")
+        return INTERRUPTED
     _show(results, page)
     if results["status"] == "interrupted":
         say(f"Interrupted. {results['status_note']}")
@@ -86,40 +102,14 @@ def run(request: Request, check: bool) -> int:
     return FAILED if check and failed else 0
 
 
-def _show(results: dict[str, Any], page: Path) -> None:
+def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.summary import lecture_sentence
 
     console = Console()
     if results["claims"]:
-        console.print(verdict_table(results["claims"]))
+        console.print(verdict_table(results["claims"], console.width))
+    for claim in results["claims"]:
+        if claim["passed"] is None:
+            console.print(f"{claim['title']}: {claim['note']}", markup=False, highlight=False)
     console.print(lecture_sentence(results), markup=False, highlight=False)
     console.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
-
-
-@dataclass
-class _Followed:
-    """A bar for the whole and one for the claim at hand on a terminal; a line a claim everywhere."""
-
-    console: Console
-    progress: Progress
-    whole: TaskID | None = None
-    task: TaskID | None = None
-    started: float = field(default_factory=time.monotonic)
-
-    def began(self, claim: Claim, number: int, of: int) -> Callable[[float], None]:
-        """A new bar; the whole moves on."""
-        if self.whole is None:
-            self.whole = self.progress.add_task("the lecture", total=of)
-        if self.task is not None:
-            self.progress.remove_task(self.task)
-        self.progress.update(self.whole, completed=number - 1)
-        task = self.task = self.progress.add_task(claim.title, total=1.0)
-        self.started = time.monotonic()
-        return lambda share: self.progress.update(task, completed=share)
-
-    def found(self, entry: dict[str, Any], kept: bool) -> None:
-        """One line with the verdict and how long it took."""
-        line = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
-        took = "kept" if kept else f"{time.monotonic() - self.started:.1f} s"
-        line.add_row(verdict_word(entry["passed"]), Text(f"{entry['title']} ({took}): {entry['measured']}"))
-        self.console.print(line)

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+NARROW = 60  # columns; below, what stood side by side stands one above the other
 _STYLES = {True: "green", False: "bold red", None: "dim"}
 
 
@@ -26,11 +29,19 @@ def verdict_line(verdict: Mapping[str, Any]) -> Table:
     return line
 
 
-def verdict_table(verdicts: Sequence[Mapping[str, Any]]) -> Table:
-    """All verdicts."""
+def verdict_table(verdicts: Sequence[Mapping[str, Any]], width: int) -> RenderableType:
+    """All verdicts; `width`: columns of the console."""
+    if width < NARROW:
+        return Group(*map(_stacked, verdicts))
     names = ("Claim", "Measured", "Expected")
     table = Table(Column("Verdict", no_wrap=True), *(Column(n, overflow="fold") for n in names), box=SIMPLE_HEAD)
     for verdict in verdicts:
         cells = (Text(str(verdict[key])) for key in ("title", "measured", "expected"))
         table.add_row(verdict_word(verdict["passed"]), *cells)
     return table
+
+
+def _stacked(verdict: Mapping[str, Any]) -> RenderableType:
+    title = Text.assemble(verdict_word(verdict["passed"]), f"  {verdict['title']}", overflow="fold")
+    found = Text(f"{verdict['measured']}\nexpected: {verdict['expected']}\n", overflow="fold")
+    return Group(title, Padding(found, (0, 0, 0, 2)))

@@ -33,12 +33,24 @@ def check_folder(out: Path, settings: Any) -> bool:
     """
     try:
         same = _check_contents(out, settings)
-        _check_writable(out)
+        _try_writing(out)
     except OSError as error:
-        raise SettingsError(
-            f"--out {out}: cannot be written to ({error.strerror or error}). Choose another folder."
-        ) from error
+        raise _unwritable(out, error) from error
     return same
+
+
+def check_place(out: Path, mark: str) -> None:
+    """Refuse a folder that is neither empty nor has the entry `mark`, by which a run knows what it may write over.
+
+    Raises SettingsError, and touches nothing, for anything else, and for a folder that cannot be written to.
+    """
+    try:
+        there = _entries(out)
+        if there and mark not in there:
+            raise _occupied(out, f"holds files that are not a run's ({_listed(there)})")
+        _try_writing(out)
+    except OSError as error:
+        raise _unwritable(out, error) from error
 
 
 def free_name(out: Path) -> Path:
@@ -52,11 +64,7 @@ def free_name(out: Path) -> Path:
 
 
 def _check_contents(out: Path, settings: Any) -> bool:
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise SettingsError(f"--out {out}: is a file, wanted a folder. Use --out {free_name(out)}")
-    there = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    there = _entries(out)
     if not there:
         return False
     if RESULTS not in there:
@@ -65,6 +73,19 @@ def _check_contents(out: Path, settings: Any) -> bool:
     if difference:
         raise _occupied(out, f"holds another run's results ({difference})")
     return True
+
+
+def _entries(out: Path) -> list[str]:
+    """What is in the folder, hidden files apart; nothing where there is none."""
+    if not out.exists():
+        return []
+    if not out.is_dir():
+        raise SettingsError(f"--out {out}: is a file, wanted a folder. Use --out {free_name(out)}")
+    return sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+
+
+def _unwritable(out: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"--out {out}: cannot be written to ({error.strerror or error}). Choose another folder.")
 
 
 def _occupied(out: Path, reason: str) -> SettingsError:
@@ -104,7 +125,7 @@ def _listed(items: list[str]) -> str:
     return ", ".join(items[:_SHOWN]) + more
 
 
-def _check_writable(out: Path) -> None:
+def _try_writing(out: Path) -> None:
     """Make a folder and a file where the results will be, and remove them again; OSError where that fails."""
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     with tempfile.TemporaryDirectory(dir=there, prefix=".wideflow-") as scratch:

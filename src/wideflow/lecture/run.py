@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from jax.errors import JaxRuntimeError
+
 from .. import __version__
 from ..datasets import DataError
 from ..report.store import plain
@@ -69,7 +71,8 @@ class Lecture:
             outcome = self._noted(claim, setting, outcome_of(claim, setting))
             extra = {"setting": shown(setting), "seconds": round(time.monotonic() - started, 2)}
             entry = plain(claim.entry(outcome) | extra)
-            store.keep(claim, setting, entry)
+            if outcome.passed is not None:  # what could not run may run the next time
+                store.keep(claim, setting, entry)
         watcher.found(entry, kept)
         return entry
 
@@ -103,7 +106,15 @@ def outcome_of(claim: Claim, setting: Setting) -> Outcome:
     except (NotHereError, DataError) as reason:
         return Outcome(None, "–", note=str(reason))
     except Exception as error:  # a library that raises where the lecture promises a number has failed the claim
+        if _is_machine(error):
+            return Outcome(None, "–", note=f"This machine does not suffice: {type(error).__name__}: {error}")
         return Outcome(False, f"the experiment raised {type(error).__name__}", note=str(error))
+
+
+def _is_machine(error: Exception) -> bool:
+    """Whether memory or the disk, and not the library, is at fault."""
+    exhausted = isinstance(error, JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    return exhausted or isinstance(error, MemoryError | OSError)
 
 
 def shown(setting: Setting) -> dict[str, Any]:
