@@ -59,13 +59,13 @@ def compare_pictures(results: Mapping[str, Any]) -> dict[str, Picture]:
     return {name: picture(name, figure) for name, figure in draw.items()}
 
 
-def slider_frames(line: Mapping[str, Any]) -> list[dict[str, str]]:
+def slider_frames(line: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One frame a snapshot for the slider: its label and its SVG as a data URI."""
     if not line.get("steps"):
         return []
     with figure_style():
         uris = [data_uri(svg(figure), "image/svg+xml") for figure in line_frames(line)]
-    return [{"label": snapshot_label(line, index), "uri": uri} for index, uri in enumerate(uris)]
+    return [{"label": snapshot_label(line, index), "uris": [uri]} for index, uri in enumerate(uris)]
 
 
 def line_ends(results: Mapping[str, Any]) -> list[dict[str, Any]]:

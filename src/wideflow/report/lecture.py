@@ -1,16 +1,19 @@
 """The page of `wideflow lecture`: every statement with its verdict, figure, formula and code."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .page import render
 from .picture import Picture, data_uri, picture, svg
-from .plot import frame_figures, panels_figure
+from .plot import frame_figures, panels_figure, printed_figure
 from .store import plain, write_bytes
 from .style import figure_style
-from .summary import lecture_sentence
+from .summary import lecture_data, lecture_sentence
+
+_CORRECTED = re.compile(r"(The slide|The lecture|The literature) (.+?[.:;]) (?=[A-Z])(.+)", re.DOTALL)
 
 
 def write_lecture(results: Mapping[str, Any], out: Path) -> Path:
@@ -19,11 +22,10 @@ def write_lecture(results: Mapping[str, Any], out: Path) -> Path:
     `results` is what results.json holds. The same results give the same bytes.
     """
     results = plain(results)
-    drawn = [_claim_pictures(claim) for claim in results["claims"]]
-    pictures = {one.name: one for shown in drawn for one in shown["pictures"].values()}
+    entries = [_entry(claim) for claim in results["claims"]]
+    pictures = {figure["picture"].name: figure["picture"] for entry in entries for figure in entry["figures"]}
     for one in pictures.values():
         one.write(out / "figures")
-    entries = [claim | shown for claim, shown in zip(results["claims"], drawn, strict=True)]
     sections = [
         (key, title, [entry for entry in entries if entry["section"] == key])
         for key, title in results["sections"].items()
@@ -31,26 +33,46 @@ def write_lecture(results: Mapping[str, Any], out: Path) -> Path:
     context = {
         "results": results,
         "summary": lecture_sentence(results),
+        "data": lecture_data(results),
         "sections": [section for section in sections if section[2]],
         "pictures": pictures,
     }
     return write_bytes(render("lecture.html.j2", context).encode(), out / "index.html")
 
 
-def _claim_pictures(claim: Mapping[str, Any]) -> dict[str, Any]:
-    """The pictures of a claim by the name of the plot, and the frames of those that have a slider."""
-    pictures: dict[str, Picture] = {}
-    frames: dict[str, list[dict[str, str]]] = {}
-    for plot in claim["plots"]:
-        name = f"{claim['id']}-{plot['name']}"
-        panels = plot["panels"] or plot["frames"][-1]["panels"]
-        pictures[plot["name"]] = picture(name, partial(panels_figure, panels))
-        frames[plot["name"]] = _frames(plot)
-    return {"pictures": pictures, "frames": frames}
+def _entry(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A claim with its figures, and its correction in parts."""
+    figures = [_figure(claim["id"], plot) for plot in claim["plots"]]
+    return {**claim, "figures": figures, "corrected": corrected(claim["correction"])}
 
 
-def _frames(plot: Mapping[str, Any]) -> list[dict[str, str]]:
+def corrected(text: str) -> list[tuple[str, str]]:
+    """A correction as rows: what the slide says, from a first sentence that begins with it, and what is true."""
+    found = _CORRECTED.fullmatch(text)
+    if found:
+        return [(found[1], found[2]), ("What is true", found[3])]
+    return [("Correction", text)] if text else []
+
+
+def _figure(claim: str, plot: Mapping[str, Any]) -> dict[str, Any]:
+    """A plot as files, and as images for the page: one for each panel, or frames of them for a slider."""
+    name, frames = f"{claim}-{plot['name']}", plot["frames"]
+    if frames:
+        file = picture(name, partial(printed_figure, frames))
+        return {**plot, "picture": file, "uris": [], "frames": _frames(frames)}
+    file = picture(name, partial(panels_figure, plot["panels"]))
+    return {**plot, "picture": file, "uris": _panel_uris(file, plot["panels"])}
+
+
+def _panel_uris(file: Picture, panels: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Panels each by itself, so that they stand one above the other where the page is narrow."""
+    if len(panels) == 1:
+        return [file.uri]
     with figure_style():
-        figures = frame_figures(plot["frames"]) if plot["frames"] else []
-        uris = [data_uri(svg(figure), "image/svg+xml") for figure in figures]
-    return [{"label": frame["label"], "uri": uri} for frame, uri in zip(plot["frames"], uris, strict=True)]
+        return [data_uri(svg(panels_figure([panel])), "image/svg+xml") for panel in panels]
+
+
+def _frames(frames: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    with figure_style():
+        uris = [[data_uri(svg(one), "image/svg+xml") for one in figures] for figures in frame_figures(frames)]
+    return [{"label": frame["label"], "uris": some} for frame, some in zip(frames, uris, strict=True)]

@@ -5,8 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from .formula import formula
-from .summary import verdict_word
+from .formula import display, formula
+from .summary import duration, verdict_word
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -17,7 +17,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     )
     environment.filters["shown"] = shown
     environment.filters["verdict_word"] = verdict_word
-    environment.filters["formula"] = formula
+    environment.filters |= {"formula": formula, "display": display, "duration": duration, "rounded": rounded}
     return environment.get_template(template).render(context)
 
 
@@ -34,3 +34,18 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} = {shown(item)}" for key, item in value.items())
     return str(value)
+
+
+_LISTED = 12  # numbers of a long list that are shown; results.json has all
+
+
+def rounded(value: Any) -> str:
+    """A measured number in four digits, long lists cut short, with minus signs."""
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    if isinstance(value, list):
+        more = [f"… ({len(value)} in all)"] if len(value) > _LISTED else []
+        return ", ".join([rounded(item) for item in value[:_LISTED]] + more)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {rounded(item)}" for key, item in value.items())
+    return shown(value)

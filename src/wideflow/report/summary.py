@@ -56,3 +56,33 @@ def lecture_sentence(results: Mapping[str, Any]) -> str:
     held = f"{len(run) - len(failed)} of {len(run)} statements hold"
     rest = f"; {len(verdicts) - len(run)} could not be tested here" if len(run) < len(verdicts) else ""
     return f"{held}{rest}." + (f" Those that fail: {', '.join(failed)}." if failed else "")
+
+
+def lecture_data(results: Mapping[str, Any]) -> str:
+    """How large the experiments were, on which data, with which seed, and how long they took."""
+    claims = results["claims"]
+    if not claims:
+        return ""
+    names = [claim["setting"]["data"] for claim in claims]
+    counts = ", ".join(f"{name} ({names.count(name)})" for name in dict.fromkeys(names))
+    seeds = ", ".join(str(seed) for seed in dict.fromkeys(claim["setting"]["seed"] for claim in claims))
+    scales = ", ".join(dict.fromkeys(claim["setting"]["scale"] for claim in claims))
+    return f"Size: {scales}. Statements by data set: {counts}. Seed: {seeds}. Taken: {duration(_seconds(claims))}."
+
+
+def _seconds(claims: Sequence[Mapping[str, Any]]) -> float:
+    return sum(claim["seconds"] for claim in claims)
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it: 0.4 s, 13 s, 2 min 5 s, 3 h 20 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -37,3 +37,11 @@ for (const player of document.querySelectorAll("[data-player]")) {
   button.hidden = frames.length < 2;
   show(Number(range.value));
 }
+
+// On paper everything is open.
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll("details:not([open])")) { one.open = true; one.dataset.closed = ""; }
+});
+addEventListener("afterprint", () => {
+  for (const one of document.querySelectorAll("details[data-closed]")) { one.open = false; delete one.dataset.closed; }
+});
