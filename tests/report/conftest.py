@@ -243,7 +243,7 @@ def lecture_results():
     fall = Panel([curve, guide], "width N", "relative size", "a title", log="xy")
     steps = np.arange(20)
     frames = [
-        Frame(f"width {n}", (Panel([Curve("network", steps, np.exp(-steps / n), kind="theory")], "step", "f"),))
+        Frame(f"width {n}", (Panel([Curve("network", steps, np.exp(-400 * steps / n), kind="theory")], "step", "f"),))
         for n in widths
     ]
     plots = (
@@ -254,7 +254,13 @@ def lecture_results():
     claims = [
         lecture_claim("holds", "kernel", True, "Θ_t → Θ_0: −1.02 (−1.10 … −0.95)", plots),
         lecture_claim(
-            "fails", "kernel", False, "x" * 300, plots[:1], formula=long, correction="The slide says O(N^−½)."
+            "fails",
+            "kernel",
+            False,
+            "x" * 300,
+            plots[:1],
+            formula=long,
+            correction="The slide says O(N^−½). It is O(1/N).",
         ),
         lecture_claim("absent", "architectures", None, "not tested", (), note="cifar10 is not at hand."),
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,34 @@ Promise.all([...document.images].map(async image => {
   return colours.size;
 })).then(done);
 """
-COLOURS = """
-const style = getComputedStyle(document.querySelector(arguments[0]));
-return [style.color, style.backgroundColor];
+TEXTS = """
+const ground = element => {
+  const colour = getComputedStyle(element).backgroundColor;
+  return colour !== "rgba(0, 0, 0, 0)" || !element.parentElement ? colour : ground(element.parentElement);
+};
+const said = element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+const found = new Map();
+for (const element of document.querySelectorAll("body *")) {
+  const style = getComputedStyle(element);
+  if (!said(element) || !element.checkVisibility() || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+  found.set(style.color + ground(element), [element.outerHTML.slice(0, 60), style.color, ground(element)]);
+}
+return [...found.values()];
 """
+LOADED = (
+    "return performance.getEntriesByType('resource').map(one => one.name).filter(name => !name.startsWith('data:'))"
+)
+LEVELS = "return [...document.querySelectorAll('h1, h2, h3, h4')].map(one => Number(one.tagName[1]))"
+NAMELESS = """
+const named = element => element.getAttribute("aria-label") || element.textContent.trim();
+const controls = [...document.querySelectorAll("a, button, input, summary, nav")].filter(one => !named(one));
+return controls.concat([...document.images].filter(image => !image.alt)).map(one => one.outerHTML.slice(0, 80));
+"""
+SHOWN = "return [...document.querySelectorAll('.frame:not([hidden]) img')].map(image => image.src)"
 CLIPPED = """
 return [...document.querySelectorAll("body *")].filter(element => {
   const box = element.getBoundingClientRect();
-  return box.width > 0 && (box.left < -0.5 || box.right > innerWidth + 0.5);
+  return box.width > 0 && element.className !== "skip" && (box.left < -0.5 || box.right > innerWidth + 0.5);
 }).map(element => element.outerHTML.slice(0, 80))
 """
 
@@ -132,7 +153,7 @@ def test_play_starts_at_the_first_frame_and_stops(opened):
 def test_page_fits_the_width_of_the_window(opened, width):
     _resize(opened, width)
     assert opened.execute_script(SIZE) == [width, width]
-    assert opened.execute_script(CLIPPED) == []
+    assert [one for one in opened.execute_script(CLIPPED) if "skip" not in one] == []
 
 
 @pytest.mark.parametrize("width", [360, 1400])
@@ -143,18 +164,75 @@ def test_long_words_do_not_widen_the_page(driver, results, tmp_path, width):
     driver.get(write_report({**kept, "status": "interrupted"}, tmp_path).as_uri())
     _resize(driver, width)
     assert driver.execute_script(SIZE) == [width, width]
-    assert driver.execute_script(CLIPPED) == []
+    assert [one for one in driver.execute_script(CLIPPED) if "skip" not in one] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(opened, scheme):
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    for selector in ("body", ".badge.pass", ".badge.fail", ".badge.not-run", ".end"):
-        ink, ground = opened.execute_script(COLOURS, selector)
-        if selector == ".end":  # on the white of the figure, whatever the scheme
-            ground = "rgb(255, 255, 255)"
-        assert _contrast(ink, ground) >= 4.5, selector
+@pytest.fixture(scope="module")
+def pages(report, lecture_results, diagnosis_results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    return {
+        "compare": report,
+        "diagnose": write_diagnosis(diagnosis_results, folder / "diagnose"),
+        "lecture": write_lecture(lecture_results, folder / "lecture"),
+    }
+
+
+PAGES = pytest.mark.parametrize("page", ["compare", "diagnose", "lecture"])
+
+
+@pytest.fixture
+def emulated(driver):
+    """Emulate a medium or a colour scheme until the test ends."""
+
+    def emulate(media="", scheme=None):
+        features = [{"name": "prefers-color-scheme", "value": scheme}] if scheme else []
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+    yield emulate
+    emulate()
+
+
+@PAGES
+def test_text_stands_out_from_its_ground(driver, pages, page, emulated):
+    driver.get(pages[page].as_uri())
+    driver.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
+    grounds = {}
+    for scheme in ("light", "dark"):
+        emulated(scheme=scheme)
+        texts = driver.execute_script(TEXTS)
+        assert len(texts) > 4
+        for element, ink, ground in texts:
+            assert _contrast(ink, ground) >= 4.5, (scheme, element)
+        grounds[scheme] = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        figure = driver.execute_script("return getComputedStyle(document.querySelector('.card img')).filter")
+        assert (figure == "none") == (scheme == "light")
+    assert _luminance(grounds["dark"]) < 0.05 < 0.8 < _luminance(grounds["light"])
+
+
+@PAGES
+def test_page_loads_nothing_and_makes_sense_to_a_screen_reader(driver, pages, page):
+    driver.get(pages[page].as_uri())
+    assert driver.execute_script(LOADED) == []
+    levels = driver.execute_script(LEVELS)
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert driver.execute_script(NAMELESS) == []
+    assert driver.execute_script("return document.documentElement.lang") == "en"
+    assert len(driver.find_elements("css selector", "header, main")) == 2
+
+
+@PAGES
+def test_first_stop_of_the_keyboard_skips_to_the_results(driver, pages, page):
+    from selenium.webdriver import Keys
+
+    driver.get(pages[page].as_uri())
+    driver.switch_to.active_element.send_keys(Keys.TAB)
+    link = driver.switch_to.active_element
+    assert link.text == "Skip to the results"
+    assert link.rect["x"] >= 0
+    assert driver.execute_script("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    link.send_keys(Keys.ENTER)
+    assert driver.execute_script("return location.hash") == "#main"
 
 
 def _contrast(first, second):
@@ -193,18 +271,18 @@ def test_page_of_a_diagnosis_opens_silently_and_fits_any_window(driver, diagnosi
     for width in (320, 360, 1400):
         _resize(driver, width)
         assert driver.execute_script(SIZE) == [width, width]
-        assert driver.execute_script(CLIPPED) == []
+        assert [one for one in driver.execute_script(CLIPPED) if "skip" not in one] == []
 
 
 @pytest.fixture
-def lecture(driver, lecture_results, tmp_path):
-    driver.get(write_lecture(lecture_results, tmp_path).as_uri())
+def lecture(driver, pages):
+    driver.get(pages["lecture"].as_uri())
     return driver
 
 
 def test_page_of_the_lecture_opens_silently_with_every_figure_drawn(lecture):
     assert lecture.get_log("browser") == []
-    assert len(lecture.execute_script(WIDTHS)) == 2 + 4 + 1  # figures, frames, what is printed of the frames
+    assert len(lecture.execute_script(WIDTHS)) == 2 * 2 + 4 + 1  # panels, frames, what is printed of the frames
     assert min(lecture.execute_async_script(INKS)) > 10  # a blank picture has one colour
 
 
@@ -213,23 +291,45 @@ def test_every_statement_has_its_verdict_and_every_entry_of_the_contents_leads_t
     assert all(lecture.find_elements("css selector", link) for link in links)
     badges = [badge.text for badge in lecture.find_elements("css selector", "article .badge")]
     assert badges == ["✓ HOLDS", "✗ FAILS", "– NOT RUN"]
-    assert "The slide says" in lecture.find_element("id", "fails").text
     assert "not at hand" in lecture.find_element("id", "absent").text
+
+
+def test_correction_tells_the_slide_from_what_is_true(lecture):
+    rows = [row.text.split("\n") for row in lecture.find_elements("css selector", "#fails .finding div")]
+    assert rows[:3] == [["The slide", "says O(N−½)."], ["What is true", "It is O(1/N)."], ["Measured", "x" * 300]]
 
 
 def test_slider_of_the_lecture_moves_its_frame(lecture):
     from selenium.webdriver import Keys
 
+    seen = set()
     for key, width in ((Keys.HOME, 64), (Keys.ARROW_RIGHT, 128), (Keys.END, 512)):
         _press(lecture, key)
         assert _visible(lecture) == [f"width {width}"]
+        seen |= set(lecture.execute_script(SHOWN))
+    assert len(seen) == 3
     assert lecture.get_log("browser") == []
 
 
-@pytest.mark.parametrize("width", [360, 1400])
+@pytest.mark.parametrize("width", [320, 360, 1400])
 def test_page_of_the_lecture_fits_the_width_of_the_window(lecture, width):
     _resize(lecture, width)
     lecture.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert lecture.execute_script(SIZE) == [width, width]
-    inside = [one for one in lecture.execute_script(CLIPPED) if not one.startswith(("<code", "<pre"))]
-    assert inside == []
+    assert [one for one in lecture.execute_script(CLIPPED) if "skip" not in one] == []
+
+
+def test_lecture_on_paper_is_open_and_has_all_frames_at_once(lecture, emulated):
+    assert lecture.execute_script("return document.querySelectorAll('details[open]').length") == 0
+    watch = (
+        "window.open_ = 0; addEventListener('beforeprint', () => open_ = document.querySelectorAll('[open]').length)"
+    )
+    lecture.execute_script(watch)
+    pdf = base64.b64decode(lecture.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert pdf.startswith(b"%PDF")
+    assert lecture.execute_script("return open_") == 2 * 3
+    assert lecture.execute_script("return document.querySelectorAll('details[open]').length") == 0
+    emulated(media="print")
+    assert _visible(lecture) == []
+    shown = {s: lecture.find_element("css selector", s).is_displayed() for s in (".print-only", "[data-play]", ".up")}
+    assert shown == {".print-only": True, "[data-play]": False, ".up": False}

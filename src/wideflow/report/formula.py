@@ -7,9 +7,10 @@ from markupsafe import Markup, escape
 _LETTERS = "A-Za-z0-9α-ωΑ-Ωℓ½∞"
 # Not after two lower-case letters: that is a name in code, as `lr_w`. A differential, as in dz_i, and sup_t are none.
 _BASE = r"(?:(?<![a-z][a-z])|(?<=(?<![a-z])d[a-z])|(?<=sup)|(?<=max)|(?<=min)|(?<=lim))"
-_SCRIPT = re.compile(rf"{_BASE}([_^])(?:\(([^()]*)\)|([−-]?[{_LETTERS}.]*[{_LETTERS}]))")
+_SCRIPT = re.compile(rf"(\^|{_BASE}_)(?:\(([^()]*)\)|([−-]?[{_LETTERS}.]*[{_LETTERS}]))")
 _PART = re.compile(r"(?<=[,;:.])\s{2,}|\n")  # formulas beside each other
 _LATIN = re.compile(r"[A-Za-z]+|[α-ωℓ]+")
+_LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _MINUS = re.compile(r"(?<![\w-])-(?=[\d.∞])")
 
 
@@ -25,6 +26,11 @@ def display(text: str) -> Markup:
     """
     parts = "".join(f'<span class="part">{_math(part)}</span> ' for part in _PART.split(text.strip()))
     return Markup(f'<div class="formula" role="math" aria-label="{escape(text)}">{parts.rstrip()}</div>')
+
+
+def label(text: str) -> str:
+    """The same as far as plain text goes: digits below the line, minus signs."""
+    return re.sub(r"_(\d+)", lambda found: found[1].translate(_LOW), _MINUS.sub("−", text))
 
 
 def mathtext(text: str) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .formula import label
 from .page import render
 from .picture import Picture, data_uri, picture, svg
 from .plot import frame_figures, panels_figure, printed_figure
@@ -75,4 +76,4 @@ def _panel_uris(file: Picture, panels: Sequence[Mapping[str, Any]]) -> list[str]
 def _frames(frames: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     with figure_style():
         uris = [[data_uri(svg(one), "image/svg+xml") for one in figures] for figures in frame_figures(frames)]
-    return [{"label": frame["label"], "uris": some} for frame, some in zip(frames, uris, strict=True)]
+    return [{"label": label(frame["label"]), "uris": some} for frame, some in zip(frames, uris, strict=True)]

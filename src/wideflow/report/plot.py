@@ -14,6 +14,7 @@ from .style import DOTTED, GREY, new_figure, series
 
 _PANEL = (4.4, 3.5)  # inches: letters can still be read where a panel fills the width of a phone
 _MARKERS = 25  # more points than this are a line without markers
+_DEEPEST = 1e-18  # of the largest value: what is smaller is rounding, and a logarithmic axis ends there
 _PRINTED = 6  # frames beside each other on paper
 
 
@@ -82,6 +83,8 @@ def draw_panel(axes: Axes, panel: Mapping[str, Any]) -> None:
         label_decades(axes.xaxis)
     if "y" in log:
         axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, _DEEPEST * high), high)
         label_decades(axes.yaxis)
     rows = _legend(axes, panel)
     if panel["title"]:
@@ -116,8 +119,14 @@ def _draw(axes: Axes, curve: Mapping[str, Any], order: int, log: str) -> None:
     looks = {"color": colour, "linestyle": "solid" if measured else line}
     marker = marker if measured and x.size <= _MARKERS else None
     axes.plot(x, y, **looks, label=mathtext(curve["label"]) or None, marker=marker)
-    if curve["low"] is not None:
-        axes.fill_between(x, read(curve["low"]), read(curve["high"]), color=colour, alpha=0.18, linewidth=0)
+    if curve["low"] is None:
+        return
+    low, high = read(curve["low"]), read(curve["high"])
+    if measured:
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        return
+    for edge in (low, high):  # lines, so that the band of what was measured stays in sight
+        axes.plot(x, edge, color=colour, linestyle=line, linewidth=1.0)
 
 
 def _draw_guide(axes: Axes, curve: Mapping[str, Any], log: str, colour: str) -> None:

@@ -75,7 +75,9 @@ def _seconds(claims: Sequence[Mapping[str, Any]]) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A time as a person says it: 0.4 s, 13 s, 2 min 5 s, 3 h 20 min."""
+    """A time as a person says it: under 0.1 s, 0.4 s, 13 s, 2 min 5 s, 3 h 20 min."""
+    if seconds < 0.1:
+        return "under 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
