@@ -1,5 +1,6 @@
 # Needs make and Python >= 3.11. Everything is installed into $(VENV); nothing outside this folder changes.
 #   make demo                     make demo ARGS=--quick
+#   make lecture                  make lecture ARGS=--quick
 #   make test                     make test ARGS="-m slow"
 #   make demo PYTHON=python3.13   another interpreter (taken when the environment is created)
 
@@ -18,16 +19,20 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint clean
+.PHONY: help demo lecture test lint clean
 
 help:
 	@echo "make demo   predict and train wide networks on real digits; opens as $(OUT)/index.html (ARGS=--quick: in seconds)"
+	@echo "make lecture  test every statement of the lecture; opens as runs/lecture/index.html (ARGS=--quick: in minutes)"
 	@echo "make test   the test suite but for the tests marked slow (ARGS is passed to pytest)"
 	@echo "make lint   ruff check, ruff format --check, pyright"
 	@echo "make clean  remove $(VENV) and every cache; results are kept"
 
 demo: $(VENV)/.installed-cli
 	$(BIN)/wideflow compare --out $(OUT) $(ARGS)
+
+lecture: $(VENV)/.installed-cli
+	$(BIN)/wideflow lecture $(ARGS)
 
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)

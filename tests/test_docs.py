@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from wideflow.lecture.sections import SECTIONS
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -52,6 +54,16 @@ def test_example_runs(example, tmp_path):
 
 def test_readme_has_an_example_that_runs():
     assert ROOT / "README.md" in RUNNABLE
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_section_of_the_lecture_has_a_tutorial_that_leads_to_the_readers_network(section):
+    name = section.replace("-", "_") + ".md"
+    page = (ROOT / "docs/lecture" / name).read_text(encoding="utf-8")
+    before, own = page.split("## On your own network\n")
+    assert len(BLOCK.findall(before)) >= 1
+    assert len(BLOCK.findall(own)) >= 1
+    assert f"]({name})" in (ROOT / "docs/lecture/README.md").read_text(encoding="utf-8")
 
 
 def test_blocks_share_a_page_keep_their_lines_and_can_be_left_out():
