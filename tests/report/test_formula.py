@@ -14,6 +14,7 @@ from wideflow.report.formula import display, formula, label, mathtext
         ("lr_w < 2", "lr_w &lt; 2"),
         ("f_lin.", "f<sub>lin</sub>."),
         ("<b>", "&lt;b&gt;"),
+        ("e^(−λ_i t/D) F_*²", "e<sup>−λ<sub>i</sub> t/D</sup> F<sub>*</sub>²"),
         ("dz_i/dt, sup_t |f|", "dz<sub>i</sub>/dt, sup<sub>t</sub> |f|"),
         ("width^-0.63 (-0.7 … -0.6), 1e-9", "width<sup>−0.63</sup> (−0.7 … −0.6), 1e-9"),
     ],

@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 _LETTERS = "A-Za-z0-9α-ωΑ-Ωℓ½∞"
 # Not after two lower-case letters: that is a name in code, as `lr_w`. A differential, as in dz_i, and sup_t are none.
 _BASE = r"(?:(?<![a-z][a-z])|(?<=(?<![a-z])d[a-z])|(?<=sup)|(?<=max)|(?<=min)|(?<=lim))"
-_SCRIPT = re.compile(rf"(\^|{_BASE}_)(?:\(([^()]*)\)|([−-]?[{_LETTERS}.]*[{_LETTERS}]))")
+_SCRIPT = re.compile(rf"(\^|{_BASE}_)(?:\(([^()]*)\)|([−-]?[{_LETTERS}.]*[{_LETTERS}]|\*))")
 _PART = re.compile(r"(?<=[,;:.])\s{2,}|\n")  # formulas beside each other
 _LATIN = re.compile(r"[A-Za-z]+|[α-ωℓ]+")
 _LOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -40,7 +40,7 @@ def mathtext(text: str) -> str:
 
 def _html(found: re.Match) -> str:
     tag = "sub" if found[1] == "_" else "sup"
-    return f"<{tag}>{_inner(found)}</{tag}>"
+    return f"<{tag}>{_SCRIPT.sub(_html, _inner(found))}</{tag}>"
 
 
 def _inner(found: re.Match) -> str:
@@ -52,7 +52,7 @@ def _math(text: str) -> str:
     out, end = [], 0
     for found in _SCRIPT.finditer(text):
         tag = "sub" if found[1] == "_" else "sup"
-        out += [_slanted(text[end : found.start()]), f"<{tag}>{_slanted(_inner(found))}</{tag}>"]
+        out += [_slanted(text[end : found.start()]), f"<{tag}>{_math(_inner(found))}</{tag}>"]
         end = found.end()
     return "".join([*out, _slanted(text[end:])])
 

@@ -60,9 +60,10 @@ def _figure(claim: str, plot: Mapping[str, Any]) -> dict[str, Any]:
     name, frames = f"{claim}-{plot['name']}", plot["frames"]
     if frames:
         file = picture(name, partial(printed_figure, frames))
-        return {**plot, "picture": file, "uris": [], "frames": _frames(frames)}
+        return {**plot, "picture": file, "panels_shown": len(frames[0]["panels"]), "frames": _frames(frames)}
     file = picture(name, partial(panels_figure, plot["panels"]))
-    return {**plot, "picture": file, "uris": _panel_uris(file, plot["panels"])}
+    uris = _panel_uris(file, plot["panels"])
+    return {**plot, "picture": file, "panels_shown": len(uris), "uris": uris}
 
 
 def _panel_uris(file: Picture, panels: Sequence[Mapping[str, Any]]) -> list[str]:

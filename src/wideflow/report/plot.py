@@ -63,14 +63,16 @@ def _share_limits(axes: Sequence[Axes]) -> None:
 def draw_panel(axes: Axes, panel: Mapping[str, Any]) -> None:
     """One panel on its axes.
 
-    A curve without a label looks like the last labelled one of its kind, a guide has the colour of the curve before it.
+    A curve without a label looks like the last labelled one of its kind. Where every curve has its guide, guides have
+    the colours of the curves before them.
     """
     log, count, last = panel["log"], 0, 0
     looks: dict[str, int] = {}
-    for place, curve in enumerate(panel["curves"]):
+    guides = sum(curve["kind"] == "guide" for curve in panel["curves"])
+    paired = 2 * guides == len(panel["curves"])
+    for curve in panel["curves"]:
         if curve["kind"] == "guide":
-            follows = place > 0 and panel["curves"][place - 1]["kind"] != "guide"
-            _draw_guide(axes, curve, log, series(last)[0] if follows else GREY)
+            _draw_guide(axes, curve, log, series(last)[0] if paired else GREY)
             continue
         known = not curve["label"] and curve["kind"] in looks
         last = looks[curve["kind"]] if known else count
@@ -83,12 +85,22 @@ def draw_panel(axes: Axes, panel: Mapping[str, Any]) -> None:
         label_decades(axes.xaxis)
     if "y" in log:
         axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low, _DEEPEST * high), high)
+        _cut(axes, panel["curves"])
         label_decades(axes.yaxis)
     rows = _legend(axes, panel)
     if panel["title"]:
         axes.set_title(mathtext(panel["title"]), pad=12 + 14 * rows if rows else None)
+
+
+def _cut(axes: Axes, curves: Sequence[Mapping[str, Any]]) -> None:
+    """End a logarithmic axis where numbers are rounding alone, or guides have left what is measured far above."""
+    every = np.concatenate([positive(curve["y"]) for curve in curves])
+    shown = np.concatenate([positive(curve["y"]) for curve in curves if curve["kind"] != "guide"] or [every])
+    if not np.isfinite(shown).any():
+        return
+    floor = max(np.nanmin(shown) / 100, _DEEPEST * np.nanmax(shown))
+    if np.nanmin(every) < floor:
+        axes.set_ylim(floor, 3 * np.nanmax(every))
 
 
 def _legend(axes: Axes, panel: Mapping[str, Any]) -> int:
