@@ -23,7 +23,7 @@ from ..kernels import Kernel
 from .claim import Claim, Outcome
 from .materials import Points, descend, fully_connected, jacobian_ntk, keys, labelled, of_draws, points
 from .plot import Curve, Panel, Plot
-from .power_law import Bound, PowerLaw, Sizes
+from .power_law import Bound, PowerLaw, Sizes, geometric_mean
 from .setting import Setting
 from .side_by_side import SideBySide, parting, rms
 
@@ -52,7 +52,7 @@ def frobenius_change(setting: Setting) -> Outcome:
     data = points(setting, setting.pick(16, 32, 128), 1)
     x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (128, 256, 512, 1024), (256, 512, 1024, 2048, 4096))
-    seeds, steps = setting.pick(8, 10, 10), setting.pick(256, 1024, 2**17)
+    seeds, steps = setting.pick(12, 12, 12), setting.pick(256, 1024, 2**17)
     net = fully_connected(8, 3, nn.Relu(), 2**0.5)
     lr = 0.5 * max_learning_rate(np.asarray(Kernel(net).ntk(data.x)), GradientDescent(1.0))
     found: dict[str, list[np.ndarray]] = {}
@@ -63,12 +63,12 @@ def frobenius_change(setting: Setting) -> Outcome:
         for name, values in measured.items():
             found.setdefault(name, []).append(values)
     laws = [
-        PowerLaw("first weights", -0.5, not_exponent=-1.0),
-        PowerLaw("hidden weights", -1.0, not_exponent=-0.5),
-        PowerLaw("last weights", -0.5, not_exponent=-1.0, tolerance=0.15),
-        Bound("NTK", -0.5),
-        Bound("NNGP", -0.5),
-        PowerLaw("f", 0.0, not_exponent=-0.5, tolerance=0.25),
+        PowerLaw("first weights", -0.5, not_exponent=-1.0, statistic=geometric_mean),
+        PowerLaw("hidden weights", -1.0, not_exponent=-0.5, statistic=geometric_mean),
+        PowerLaw("last weights", -0.5, not_exponent=-1.0, tolerance=0.15, statistic=geometric_mean),
+        Bound("NTK", -0.5, statistic=geometric_mean),
+        Bound("NNGP", -0.5, statistic=geometric_mean),
+        PowerLaw("f", 0.0, not_exponent=-0.5, tolerance=0.15, statistic=geometric_mean),
     ]
     sizes = Sizes(widths, {name: np.stack(values) for name, values in found.items()}, "‖change‖/‖start‖")
     return sizes.outcome(laws, f"Relative Frobenius changes after {steps} steps, and the change of the outputs.")
@@ -93,7 +93,7 @@ def residual_linearization(setting: Setting) -> Outcome:
     run = SideBySide(
         *_split(data.x, targets, train), SquareLoss(), 0.02 * critical, batches, momentum=0.9, every=steps // 10
     )
-    return parting(setting, run, net, channels, seeds, Bound("sup_t |f − f_lin|", -0.5))
+    return parting(setting, run, net, channels, seeds, Bound("sup_t |f − f_lin|", -0.5, statistic=geometric_mean))
 
 
 def _split(x: np.ndarray, y: np.ndarray, train: int) -> tuple[Array, Array, Array]:
@@ -111,7 +111,7 @@ def cross_entropy_linearization(setting: Setting) -> Outcome:
         *_split(data.x, data.one_hot, train), SoftmaxCrossEntropy(), 0.3, batches, momentum=0.9, every=steps // 10
     )
     net = partial(fully_connected, depth=2, activation=nn.Relu(), w=2**0.5, b=0.1, readout=data.classes)
-    return parting(setting, run, net, widths, seeds, Bound("sup_t |f − f_lin|", -0.5))
+    return parting(setting, run, net, widths, seeds, Bound("sup_t |f − f_lin|", -0.5, statistic=geometric_mean))
 
 
 def logit_deviation(setting: Setting) -> Outcome:
@@ -178,7 +178,7 @@ def cross_entropy_equation(setting: Setting) -> Outcome:
     data = points(setting, setting.pick(8, 16, 128), 8)
     x, y, x_test = (jnp.asarray(a, jnp.float32) for a in (data.x, data.y, data.x_test))
     widths = setting.pick((64, 128, 256, 512), (128, 256, 512, 1024), (256, 1024, 4096, 16384))
-    seeds = setting.pick(6, 8, 8)
+    seeds = setting.pick(10, 12, 12)
     names = ("by Θ_0 of the network", "by Θ of the limit")
     errors = {name: np.zeros((len(widths), seeds)) for name in names}
     limit = Kernel(fully_connected(8, 2, nn.Tanh(), 1.2, 0.1)).ntk(np.asarray(np.concatenate([data.x, data.x_test])))
@@ -192,8 +192,8 @@ def cross_entropy_equation(setting: Setting) -> Outcome:
                 distance = rms((one["f"] - _solved(np.asarray(ntk, np.float64), data, one["f0"]))[None])
                 errors[name][row, column] = distance[0] / rms((one["f"] - one["f0"])[None])[0]
     laws = [
-        PowerLaw(names[0], -1.0, not_exponent=-0.5, tolerance=0.15),
-        PowerLaw(names[1], -0.5, not_exponent=0.0, tolerance=0.15),
+        PowerLaw(names[0], -1.0, not_exponent=-0.5, tolerance=0.15, statistic=geometric_mean),
+        PowerLaw(names[1], -0.5, not_exponent=0.0, tolerance=0.15, statistic=geometric_mean),
     ]
     return Sizes(widths, errors, "relative to the change of f").outcome(
         laws, f"Error of the solved equation at the times {', '.join(f'{t:g}' for t in _TIMES)}."
@@ -225,7 +225,7 @@ CLAIMS = (
         "A WideResNet type model and its linearization, SGD with momentum and square loss on CIFAR-10: outputs on "
         "training and test points overlap when there are many channels.",
         "f_t(x) = f_t^lin(x) + O(1/N), on the same batches",
-        "sup_t |f − f_lin| falls with the channels at least as N^−½ (± 0.1 beyond the 95 % interval)",
+        "sup_t |f − f_lin| falls with the channels at least as N^−½ (± 0.1 beyond the 99 % interval)",
         "Lee et al. 2019, figure 6 (one block, 1024 channels, batches of 8)",
         residual_linearization,
         """import jax, wideflow as wf
@@ -246,7 +246,7 @@ print(training.run(training_members(net.apply, params), params, (x, x[:, 0, 0, :
         "The relative Frobenius change of parameters, of the finite-width NTK and of the finite-width NNGP from "
         "initialization vanishes with width, after training for many steps on a subset of MNIST.",
         "‖ΔW^ℓ‖/‖W^ℓ‖ ∝ N^−½ (first, last), N^−1 (hidden);   ‖ΔΘ‖/‖Θ‖, ‖ΔK‖/‖K‖ = O(N^−½)",
-        "−½ ± 0.1, −1 ± 0.1, −½ ± 0.15 beyond the 95 % interval; kernels at least −½; the function 0 ± 0.25",
+        "−½ ± 0.1, −1 ± 0.1, −½ ± 0.15 beyond the 99 % interval; kernels at least −½; the function 0 ± 0.15",
         "Lee et al. 2019, figure 1 (128 points, 2^17 steps)",
         frobenius_change,
         """import jax, jax.numpy as jnp, wideflow as wf
@@ -267,7 +267,7 @@ for width in (32, 128):
         "Network and linearization, SGD with batches of 64 and momentum, cross-entropy on MNIST, two hidden layers of "
         "ReLU: their logits follow each other.",
         "f_t(x) = f_t^lin(x) + O(1/N), on the same batches",
-        "sup_t |f − f_lin| falls with the width at least as N^−½ (± 0.1 beyond the 95 % interval)",
+        "sup_t |f − f_lin| falls with the width at least as N^−½ (± 0.1 beyond the 99 % interval)",
         "Lee et al. 2019, figure 5 (width 2048)",
         cross_entropy_linearization,
         _LINES

@@ -4,16 +4,15 @@ import numpy as np
 
 from .. import nn
 from ..beyond import correction_scaling, hierarchy_scaling
-from ..beyond.correction_scaling import geometric_mean
 from .claim import Claim, Outcome
-from .materials import fully_connected, points
-from .power_law import PowerLaw, Sizes, absolute_mean
+from .materials import few_points, fully_connected
+from .power_law import PowerLaw, Sizes, absolute_mean, geometric_mean
 from .setting import Setting
 
 
 def tensor_sizes(setting: Setting) -> Outcome:
     """O_3, O_4 … of networks with one hidden layer at initialisation, over widths and draws."""
-    data = points(setting, 2, 1)
+    data = few_points(setting, 2, 1)
     order = setting.pick(4, 6, 6)
     widths = setting.pick((32, 64, 128, 256), (32, 64, 128, 256, 512), (64, 256, 1024, 4096))
     net = fully_connected(widths[-1], 1, nn.Tanh())
@@ -36,7 +35,7 @@ def tensor_sizes(setting: Setting) -> Outcome:
 def first_correction(setting: Setting) -> Outcome:
     """Networks trained by gradient flow against the frozen kernel's prediction, and with the first correction."""
     train = setting.pick(2, 4, 8)
-    data = points(setting, train, train)
+    data = few_points(setting, train, train)
     widths = setting.pick((128, 256, 512, 1024), (128, 256, 512, 1024), (128, 256, 512, 1024, 2048))
     found = correction_scaling(
         fully_connected(widths[-1], 1, nn.Tanh()),
@@ -67,7 +66,7 @@ CLAIMS = (
         "The kernel's rate of change involves O₃, that of O₃ involves O₄, and so on: a tower of equations whose "
         "tensors fall with width, so that it can be cut off.",
         "O_3, O_4 = O(1/N),   O_5, O_6 = O(1/N²):   O_s ~ N^(1 − ⌈s/2⌉)",
-        "exponents −1, −1 ± 0.1 beyond the 95 % interval over draws, −½ excluded (default: O_5, O_6 −2 ± 0.15, 0.3)",
+        "exponents −1, −1 ± 0.1 beyond the 99 % interval over draws, −½ excluded (default: O_5, O_6 −2 ± 0.15, 0.3)",
         "Dyer and Gur-Ari 2020; Huang and Yau 2020",
         tensor_sizes,
         """import numpy as np, wideflow as wf
@@ -84,7 +83,7 @@ print(wf.beyond.hierarchy_scaling(net, x, [1.0, -0.5], widths=[8, 16, 32, 64], o
         "Finite width can be treated as a perturbation: with O₃ and O₄ at initialization the next order of the "
         "dynamics in 1/N is known in closed form.",
         "f_t = f_t^NTK + g_t + O(1/N²),   g_t = O(1/N) from Θ_0, O_3, O_4",
-        "errors ∝ N^−1 (± 0.15 beyond the 95 % interval, −½ excluded) and ∝ N^−2 (± 0.25, −1 excluded)",
+        "errors ∝ N^−1 (± 0.15 beyond the 99 % interval, −½ excluded) and ∝ N^−2 (± 0.25, −1 excluded)",
         "Huang and Yau 2020; Dyer and Gur-Ari 2020; derived anew in the documentation",
         first_correction,
         """import jax, jax.numpy as jnp, wideflow as wf

@@ -10,15 +10,15 @@ from jax import Array
 from .. import nn
 from ..dynamics import GradientDescent, Trajectory
 from ..kernels import Kernel
+from .agreement import SIGMAS, mean_error
 from .claim import Claim, Outcome
 from .materials import Points, descend, drawn_ntks, fully_connected, jacobian_ntk, keys, of_draws, points
 from .plot import Curve, Panel, Plot
-from .power_law import PowerLaw, Sizes, deviation
+from .power_law import PowerLaw, Sizes, deviation, geometric_mean
 from .setting import Setting
 
 _W, _B = 1.3, 0.3
 _ACTIVATIONS = {"relu": nn.Relu(), "erf": nn.Erf(), "gelu": nn.Gelu(), "tanh": nn.Tanh()}
-_SIGMAS = 4.0  # standard errors within which every one of some tens of entries must be
 
 
 def deterministic(setting: Setting) -> Outcome:
@@ -41,7 +41,7 @@ def deterministic(setting: Setting) -> Outcome:
 def _and_limit(outcome: Outcome, errors: np.ndarray, widths: Any) -> Outcome:
     """Demand of the widest networks that their mean is the limit, up to chance and a correction of order 1/width."""
     mean, chance = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
-    allowed = _SIGMAS * chance[-1] + (abs(mean[0]) + _SIGMAS * chance[0]) * widths[0] / widths[-1]
+    allowed = SIGMAS * chance[-1] + (abs(mean[0]) + SIGMAS * chance[0]) * widths[0] / widths[-1]
     numbers = dict(outcome.numbers) | {"mean − limit": mean, "standard error": chance}
     text = f"{outcome.measured}; mean − limit {mean[-1]:.2g} ± {chance[-1]:.2g} at width {widths[-1]}"
     return Outcome(bool(outcome.passed and abs(mean[-1]) <= allowed), text, numbers, outcome.plots)
@@ -59,8 +59,8 @@ def recursion(setting: Setting) -> Outcome:
         draws = drawn_ntks(net, x, keys(setting, name, seeds))[:, *upper]
         few = drawn_ntks(narrow, x, keys(setting, f"narrow {name}", seeds))[:, *upper]
         exact = np.asarray(Kernel(net).ntk(np.asarray(x)))[upper]
-        errors[name] = _worst(draws, few, exact)
-        wrong[name] = _worst(draws, few, _as_printed(net, np.asarray(x))[upper])
+        errors[name] = mean_error(draws, few, exact)
+        wrong[name] = mean_error(draws, few, _as_printed(net, np.asarray(x))[upper])
         shown.append(Curve(name, exact, draws.mean(axis=0)))
     line = np.linspace(0, max(curve.x.max() for curve in shown), 2)
     panel = Panel([*shown, Curve("equal", line, line, kind="guide")], "recursion", f"mean over {seeds} networks")
@@ -70,13 +70,6 @@ def recursion(setting: Setting) -> Outcome:
     measured += ", ".join(f"{name} {error:.1f}" for name, error in wrong.items())
     plot = Plot("entries", "Entries of the NTK: mean of networks against the recursion.", measured, (panel,))
     return Outcome(passed, measured, {"recursion": errors, "as printed": wrong}, (plot,))
-
-
-def _worst(draws: np.ndarray, few: np.ndarray, exact: np.ndarray) -> float:
-    """The largest error of the mean over what is allowed: chance, and a quarter of the quarter-wide networks' error."""
-    chance = [_SIGMAS * d.std(axis=0, ddof=1) / np.sqrt(len(d)) for d in (draws, few)]
-    own = np.abs(draws.mean(axis=0) - few.mean(axis=0)) / 3  # the 1/width part, measured without the theory
-    return float(np.max(np.abs(draws.mean(axis=0) - exact) / (chance[0] + own + chance[1] / 3)))
 
 
 def _as_printed(net: nn.Serial, x: np.ndarray) -> np.ndarray:
@@ -108,7 +101,7 @@ def _training(setting: Setting, of_one: Any) -> Sizes:
     data = points(setting, setting.pick(16, 32, 128), 16)
     x, y, x_test = (jnp.asarray(a, jnp.float32) for a in (data.x, data.y, data.x_test))
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
-    seeds = setting.pick(6, 12, 24)
+    seeds = setting.pick(12, 16, 24)
     limit = np.linalg.eigvalsh(np.asarray(Kernel(fully_connected(8, 2, nn.Tanh(), _W, _B)).ntk(data.x)))[-1]
     lr = float(len(data.x) / limit)
     found: dict[str, list[list[float]]] = {}
@@ -150,15 +143,15 @@ def _rms(values: np.ndarray) -> float:
 def frozen(setting: Setting) -> Outcome:
     """The NTK's relative change by the end of training, and the function's change."""
     laws = [
-        PowerLaw("change of Θ", -1.0, not_exponent=-0.5, tolerance=0.15),
-        PowerLaw("change of f", 0.0, not_exponent=-0.5),
+        PowerLaw("change of Θ", -1.0, not_exponent=-0.5, tolerance=0.15, statistic=geometric_mean),
+        PowerLaw("change of f", 0.0, not_exponent=-0.5, statistic=geometric_mean),
     ]
     return _training(setting, _kernel_change).outcome(laws, "What 200 steps at half the critical rate change.")
 
 
 def closed_equation(setting: Setting) -> Outcome:
     """The outputs of trained networks against the closed equation with the kernel of their initialisation."""
-    law = PowerLaw("f_T − prediction", -1.0, not_exponent=-0.5, tolerance=0.15)
+    law = PowerLaw("f_T − prediction", -1.0, not_exponent=-0.5, tolerance=0.15, statistic=geometric_mean)
     return _training(setting, _closed_equation).outcome(
         [law], "Error of the closed equation on training and test points, relative to the change of the outputs."
     )
@@ -177,7 +170,7 @@ CLAIMS = (
         "The kernel depends on the draw of the parameters, but in the limit of infinite width it is itself a "
         "deterministic quantity.",
         "Θ_0(x, x') → Θ(x, x'),   spread over draws ~ N^−½",
-        "exponent −½ ± 0.1 beyond the 95 % interval; the mean within 4 standard errors and O(1/N) of the limit",
+        "exponent −½ ± 0.1 beyond the 99 % interval; the mean within 4 standard errors and O(1/N) of the limit",
         "Jacot et al. 2018; lecture, “Main result”",
         deterministic,
         _LINES
@@ -210,7 +203,7 @@ print(np.mean([wf.EmpiricalKernel(net(1024).apply, p).ntk(x) for p in draws], ax
         "The kernel is frozen",
         "The NTK is frozen at its initial value under time evolution, while the function changes by O(1).",
         "‖Θ_T − Θ_0‖/‖Θ_0‖ → 0",
-        "exponent −1 ± 0.15 beyond the 95 % interval, −½ excluded; 0 ± 0.1 for the function",
+        "exponent −1 ± 0.15 beyond the 99 % interval, −½ excluded; 0 ± 0.1 for the function",
         "Lee et al. 2019; lecture, “Main result”",
         frozen,
         _LINES
@@ -227,7 +220,7 @@ for width in (64, 256, 1024):
         "In the limit of infinite width we can essentially just solve a closed equation, with the kernel at its value "
         "at initialisation.",
         "df(x)/dt = −(1/D) Σ_α Θ_0(x, x_α) (f(x_α) − y_α)",
-        "error ∝ 1/N: exponent −1 ± 0.15 beyond the 95 % interval, −½ excluded",
+        "error ∝ 1/N: exponent −1 ± 0.15 beyond the 99 % interval, −½ excluded",
         "Jacot et al. 2018; Lee et al. 2019 in discrete time",
         closed_equation,
         _LINES

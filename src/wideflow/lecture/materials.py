@@ -32,6 +32,14 @@ def points(setting: Setting, train: int, test: int) -> Points:
     return Points(task.x_train, task.y_train, task.x_test, task.y_test)
 
 
+def few_points(setting: Setting, train: int, test: int) -> Points:
+    """The same for a handful of points: standardised over 16 at least, as two points alone would be x and −x."""
+    many = max(16, train)
+    data = points(setting, many, test)
+    order = setting.random("few").permutation(many)[:train]
+    return Points(data.x[order], data.y[order], data.x_test, data.y_test)
+
+
 class Labelled(NamedTuple):
     """Examples of all classes of a data set, in random order."""
 
@@ -96,6 +104,15 @@ def of_draws(net: nn.Layer, x: Array, many: Array, measure: Callable[[Any], Any]
         measured = compiled(jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn))
         found.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), measured))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def drawn_together(
+    setting: Setting, purpose: str, net: nn.Layer, x: Any, count: int, measure: Callable[[Any], Any]
+) -> Any:
+    """As `of_draws` for many small networks: drawn inside of what is compiled, a thousand at once."""
+    inputs = jnp.asarray(x)
+    draw = jax.jit(lambda some: jax.lax.map(lambda key: measure(net.init(key, inputs)), some, batch_size=1000))
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), draw(keys(setting, purpose, count)))
 
 
 def drawn_ntks(net: nn.Layer, x: Array, many: Array) -> np.ndarray:

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..beyond.correction_scaling import geometric_mean as geometric_mean
 from ..beyond.slope import Statistic, fit_slope, root_mean_square
 from .claim import Outcome
 from .plot import Curve, Panel, Plot
+
+CONFIDENCE = 0.99  # of each interval: a lecture has some eighty exponents, of which 95 % would leave four out by chance
 
 
 def mean(samples: np.ndarray) -> np.ndarray:
@@ -30,7 +33,8 @@ def deviation(samples: np.ndarray) -> np.ndarray:
 class PowerLaw:
     """What is expected of one quantity: N^exponent, up to `tolerance` for widths that are not yet large.
 
-    `not_exponent`: the competing exponent, which must be excluded. `statistic`: of the seeds at each width.
+    `not_exponent`: the competing exponent, which must be excluded. `statistic`: of the seeds at each width; the
+    geometric mean, which large draws do not rule, for quantities of one sign.
     """
 
     label: str
@@ -56,20 +60,25 @@ class Bound(PowerLaw):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Quantities measured at several widths. `samples`: by the law's label, `[n, S]` over widths and seeds."""
+    """Quantities measured at several widths. `samples`: by the law's label, `[n, S]` over widths and seeds.
 
-    widths: Sequence[int]
+    `what`: the quantity, for the axis. `along`, `letter`: what was varied, where that is not the width N.
+    """
+
+    widths: Sequence[float]
     samples: Mapping[str, np.ndarray]
     what: str = "size"
+    along: str = "width N"
+    letter: str = "N"
 
     def outcome(self, laws: Sequence[PowerLaw], caption: str, note: str = "") -> Outcome:
         """The exponents with their intervals, and the figure with one guide a law."""
-        slopes = {law.label: fit_slope(self.widths, self.samples[law.label], law.statistic) for law in laws}
+        slopes = {law.label: fit_slope(self.widths, self.samples[law.label], law.statistic, CONFIDENCE) for law in laws}
         passed = all(law.holds(slopes[law.label]) for law in laws)
-        measured = "; ".join(f"{label}: N^{slope}" for label, slope in slopes.items())
+        measured = "; ".join(f"{label}: {self.letter}^{slope}" for label, slope in slopes.items())
         curves = [curve for law in laws for curve in self._curves(law)]
-        panel = Panel(curves, "width N", self.what, log="xy")
-        alt = f"Against width on logarithmic axes: {measured}."
+        panel = Panel(curves, self.along, self.what, log="xy")
+        alt = f"Against {self.along} on logarithmic axes: {measured}."
         numbers = {"widths": list(self.widths)} | {
             label: {"slope": slope.value, "low": slope.low, "high": slope.high} for label, slope in slopes.items()
         }
@@ -84,5 +93,5 @@ class Sizes:
         low = np.maximum(value - 2 * spread, value / 10)
         return (
             Curve(law.label, widths, value, low, value + 2 * spread),
-            Curve(f"∝ N^{law.exponent:g}", widths, guide, kind="guide"),
+            Curve(f"∝ {self.letter}^{law.exponent:g}", widths, guide, kind="guide"),
         )

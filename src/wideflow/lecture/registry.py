@@ -5,16 +5,22 @@ from difflib import get_close_matches
 
 from . import (
     architectures,
+    closed_forms,
+    directions,
     exact,
     examinations,
     function_space,
     hierarchy,
+    initial,
     kernel,
     large_rates,
     linear,
+    mean_field,
+    momentum,
     parameterizations,
     simple_example,
     simultaneous,
+    truncation,
 )
 from .claim import Claim
 from .sections import SECTIONS
@@ -23,13 +29,19 @@ _TOPICS = (
     function_space,
     parameterizations,
     simple_example,
+    initial,
+    closed_forms,
     kernel,
     linear,
+    directions,
     exact,
+    momentum,
     examinations,
     architectures,
     hierarchy,
+    truncation,
     large_rates,
+    mean_field,
     simultaneous,
 )
 

@@ -12,7 +12,7 @@ from jax import Array
 from .. import nn
 from .claim import Claim, Outcome
 from .materials import descend, fully_connected, jacobian_ntk, keys, of_draws, points
-from .power_law import PowerLaw, Sizes, absolute_mean
+from .power_law import PowerLaw, Sizes, absolute_mean, geometric_mean
 from .setting import Setting
 
 _ACTIVATION = nn.Tanh()
@@ -31,7 +31,7 @@ def _measured(setting: Setting, quantities: Any, least: int) -> Sizes:
         drawn = of_draws(net, x, keys(setting, f"width {width}", seeds), partial(quantities, net, x=x, y=y))
         for name, values in drawn.items():
             found.setdefault(name, []).append(values)
-    return Sizes(widths, {name: np.stack(values) for name, values in found.items()}, "rms over seeds")
+    return Sizes(widths, {name: np.stack(values) for name, values in found.items()}, "size over seeds")
 
 
 def _direction(net: nn.Layer, params: Any, x: Array, y: Array) -> Any:
@@ -54,8 +54,9 @@ def _velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Ar
 
 def velocities(setting: Setting) -> Outcome:
     """Root mean squares over parameters and units of their velocities at initialisation."""
-    sizes = _measured(setting, _velocities, 16)
-    laws = [PowerLaw(name, -0.5, not_exponent=-1.0) for name in ("dW⁰/dt", "dW¹/dt", "dz/dt")]
+    sizes = _measured(setting, _velocities, 32)
+    names = ("dW⁰/dt", "dW¹/dt", "dz/dt")
+    laws = [PowerLaw(name, -0.5, not_exponent=-1.0, statistic=geometric_mean) for name in names]
     return sizes.outcome(laws, "Velocities at initialisation of single weights and of hidden preactivations.")
 
 
@@ -80,7 +81,7 @@ def _absolute_terms(net: nn.Serial, params: Any, x: Array, y: Array) -> Array:
 
 def kernel_velocity(setting: Setting) -> Outcome:
     """The kernel's velocity at initialisation, and the sum of its terms' sizes."""
-    sizes = _measured(setting, _kernel_velocities, 128)
+    sizes = _measured(setting, _kernel_velocities, 256)
     sizes = replace(sizes, samples={**sizes.samples, "|mean dΘ/dt|": sizes.samples["dΘ/dt"]})
     laws = [
         PowerLaw("Θ", 0.0, not_exponent=-0.5),
@@ -98,15 +99,17 @@ def _changes(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array
         [(a - b).ravel() for a, b in zip(jax.tree.leaves(end), jax.tree.leaves(params), strict=True) if a.ndim == 2]
     )
     moved = net.apply(end, x) - net.apply(params, x)
-    return {"θ_T − θ_0, each": _rms(change), "f_T − f_0": _rms(moved)}
+    hidden = net.layers[0].apply(end[0], x) - net.layers[0].apply(params[0], x)
+    return {"θ_T − θ_0, each": _rms(change), "z_T − z_0, each": _rms(hidden), "f_T − f_0": _rms(moved)}
 
 
 def collective_change(setting: Setting) -> Outcome:
-    """What training changes: single parameters and the function."""
-    sizes = _measured(setting, _changes, 16)
+    """What training changes: single parameters, hidden preactivations and the function."""
+    sizes = _measured(setting, _changes, 32)
     laws = [
-        PowerLaw("θ_T − θ_0, each", -0.5, not_exponent=0.0),
-        PowerLaw("f_T − f_0", 0.0, not_exponent=-0.5),
+        PowerLaw("θ_T − θ_0, each", -0.5, not_exponent=0.0, statistic=geometric_mean),
+        PowerLaw("z_T − z_0, each", -0.5, not_exponent=0.0, statistic=geometric_mean),
+        PowerLaw("f_T − f_0", 0.0, not_exponent=-0.5, statistic=geometric_mean),
     ]
     return sizes.outcome(laws, "Changes after 100 steps: each parameter by less and less, the function by as much.")
 
@@ -127,7 +130,7 @@ CLAIMS = (
         "The change per parameter vanishes in the limit of infinite width; the same is true for the hidden "
         "preactivations, per node.",
         "dW¹_i/dt ~ O(N^−½),   dW⁰_ij/dt ~ O(N^−½),   dz_i/dt ~ O(N^−½) at initialisation",
-        "exponents −½ ± 0.1 beyond the 95 % interval over seeds, −1 excluded",
+        "exponents −½ ± 0.1 beyond the 99 % interval over seeds, −1 excluded",
         "lecture, “Simple example”",
         velocities,
         _LINES
@@ -140,7 +143,7 @@ CLAIMS = (
         "The kernel is of order one and hardly moves",
         "The kernel is O(1) at initialisation, and its update vanishes in the limit of infinite width.",
         "Θ_0(x, x') ~ O(1),   dΘ_0(x, x')/dt ~ O(1/N)",
-        "exponents 0 and −1 ± 0.1 beyond the 95 % interval, −½ excluded for dΘ/dt; −½ for the sum of sizes",
+        "exponents 0 and −1 ± 0.1 beyond the 99 % interval, −½ excluded for dΘ/dt; −½ for the sum of sizes",
         "Dyer and Gur-Ari 2020, cluster counting; lecture, “Simple example”",
         kernel_velocity,
         _LINES
@@ -156,8 +159,8 @@ CLAIMS = (
         "Many small changes change the function",
         "The model's output does not stay at initialisation: infinitely many parameters that change by a vanishingly "
         "small amount have a collective effect, and the function changes by O(1).",
-        "θ_T − θ_0 ~ O(N^−½) for each parameter,   f_T − f_0 ~ O(1)",
-        "exponents −½ and 0, ± 0.1 beyond the 95 % interval over seeds",
+        "θ_T − θ_0, z_T − z_0 ~ O(N^−½) for each parameter and hidden unit,   f_T − f_0 ~ O(1)",
+        "exponents −½, −½ and 0, ± 0.1 beyond the 99 % interval over seeds",
         "lecture, “Let's recap”",
         collective_change,
         _LINES
