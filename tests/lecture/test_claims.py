@@ -69,6 +69,7 @@ def swapped(self, x_test, t=None, kind="ntk", cov=True):
 RIGHT_COV, RIGHT_PREDICT = nn.Dense.cov, Ensemble.predict
 WRONG = {
     "a factor in the recursion": (nn.Dense, "cov", doubled_below, "relu-integrals"),
+    "swapped mean and variance": (Ensemble, "predict", swapped, "end-of-training"),
     "the limit of momentum": (HeavyBall, "max_learning_rate", lambda self, lam: 2 * (1 - 0.9) / lam, "discrete-steps"),
     "the flow for steps": (GradientDescent, "residual", lambda self, lam, t: np.exp(-lam * t), "eigenmodes"),
     "D times the rate": (GradientDescent, "progress", lambda self, lam, t: 8 * lam**0 * t, "parameter-solution"),

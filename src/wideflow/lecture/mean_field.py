@@ -37,7 +37,7 @@ def _descended(start: Array, teacher: Array, C: Array) -> Array:
 
 def limit(setting: Setting) -> Outcome:
     """Networks of quadratic units on inputs with the covariance of the data, against the equation of the limit."""
-    d, seeds = 4, setting.pick(400, 2000, 10_000)
+    d, seeds = 4, setting.pick(1000, 2000, 10_000)
     x = points(setting, 64, 1).x
     C = np.diag(np.linalg.svd(x, compute_uv=False)[:d] ** 2)
     C = C * d / np.trace(C)

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from . import (
     architectures,
+    catapult,
     closed_forms,
     directions,
     exact,
@@ -18,6 +19,7 @@ from . import (
     mean_field,
     momentum,
     parameterizations,
+    posterior,
     simple_example,
     simultaneous,
     truncation,
@@ -36,11 +38,13 @@ _TOPICS = (
     directions,
     exact,
     momentum,
+    posterior,
     examinations,
     architectures,
     hierarchy,
     truncation,
     large_rates,
+    catapult,
     mean_field,
     simultaneous,
 )

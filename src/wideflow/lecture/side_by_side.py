@@ -12,7 +12,7 @@ from jax import Array
 
 from .. import nn
 from ..dynamics import Loss
-from ..finite import linearize
+from ..finite import linearize, taylor
 from .claim import Outcome
 from .materials import keys, of_draws
 from .plot import Curve, Frame, Panel, Plot
@@ -22,20 +22,21 @@ from .setting import Setting
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A network and its linearization trained on the same batches by gradient descent with momentum.
+    """A network and its Taylor polynomials trained on the same batches by gradient descent with momentum.
 
-    `batches [steps, batch]`: indices of training points. Outputs are recorded at the start and after every `every`
-    steps, on `probes [n, …]`.
+    `lr`: a rate, or one for each step. `batches [steps, batch]`: indices of training points. Outputs are recorded at
+    the start and after every `every` steps, on `probes [n, …]`. `orders`: of the polynomials, 1 the linearization.
     """
 
     x: Array
     y: Array
     probes: Array
     loss: Loss
-    lr: float
+    lr: Any
     batches: np.ndarray
     momentum: float = 0.0
     every: int = 1
+    orders: tuple[int, ...] = (1,)
 
     @property
     def steps(self) -> np.ndarray:
@@ -43,28 +44,30 @@ class SideBySide:
         return np.arange(0, len(self.batches) + 1, self.every)
 
     def outputs(self, net: nn.Layer, many: Array) -> np.ndarray:
-        """Outputs of the networks drawn from the keys `many [S]` and of their linearizations, `[S, 2, T, n, *out]`."""
+        """Outputs of the networks drawn from the keys `many [S]`, then of each order, `[S, 1 + orders, T, n, *out]`."""
         return of_draws(net, self.x, many, partial(self._of_one, net))
 
     def _of_one(self, net: nn.Layer, params: Any) -> Array:
-        return jnp.stack([self._path(f, params) for f in (net.apply, linearize(net.apply, params))])
+        polynomials = [linearize(net.apply, params) if k == 1 else taylor(net.apply, params, k) for k in self.orders]
+        return jnp.stack([self._path(f, params) for f in (net.apply, *polynomials)])
 
     def _path(self, f: Callable[[Any, Array], Array], params: Any) -> Array:
         def loss(p: Any, batch: Array) -> Array:
             return self.loss.mean(f(p, self.x[batch]), self.y[batch])
 
-        def step(now: tuple[Any, Any], batch: Array) -> tuple[tuple[Any, Any], None]:
-            p, velocity = now
-            velocity = jax.tree.map(lambda v, g: self.momentum * v - self.lr * g, velocity, jax.grad(loss)(p, batch))
+        def step(now: tuple[Any, Any], one: tuple[Array, Array]) -> tuple[tuple[Any, Any], None]:
+            (p, velocity), (batch, lr) = now, one
+            velocity = jax.tree.map(lambda v, g: self.momentum * v - lr * g, velocity, jax.grad(loss)(p, batch))
             return (jax.tree.map(jnp.add, p, velocity), velocity), None
 
-        def record(now: tuple[Any, Any], some: Array) -> tuple[tuple[Any, Any], Array]:
+        def record(now: tuple[Any, Any], some: tuple[Array, Array]) -> tuple[tuple[Any, Any], Array]:
             now, _ = jax.lax.scan(step, now, some)
             return now, f(now[0], self.probes)
 
         start = params, jax.tree.map(jnp.zeros_like, params)
+        rates = jnp.broadcast_to(jnp.asarray(self.lr, self.probes.dtype), len(self.batches)).reshape(-1, self.every)
         pieces = jnp.asarray(self.batches).reshape(-1, self.every, self.batches.shape[-1])
-        seen = jax.lax.scan(record, start, pieces)[1]
+        seen = jax.lax.scan(record, start, (pieces, rates))[1]
         return jnp.concatenate([f(params, self.probes)[None], seen])
 
 
