@@ -11,19 +11,14 @@ from .. import nn
 from ..kernels import Kernel
 from .agreement import SIGMAS
 from .claim import Claim, Outcome
-from .materials import drawn_together, few_points, fully_connected, jacobian_ntk
+from .materials import drawn_together, few_numbers, few_points, fully_connected, jacobian_ntk
 from .plot import Curve, Panel, Plot
 from .setting import Setting
 
 
-def _few_numbers(x: np.ndarray) -> np.ndarray:
-    """Inputs `[n, n]` with the inner products x·x'/d of `x [n, d]`: nothing else enters a Gaussian first layer."""
-    return np.linalg.cholesky(x @ x.T / x.shape[1]) * len(x) ** 0.5
-
-
 def gaussian_start(setting: Setting) -> Outcome:
     """Outputs of networks at initialisation over many draws: their covariance and their excess kurtosis."""
-    x = _few_numbers(few_points(setting, 3, 1).x)
+    x = few_numbers(few_points(setting, 3, 1).x)
     widths, draws = (8, 16, 32, 64), setting.pick(20_000, 100_000, 1_000_000)
     expected = np.asarray(Kernel(fully_connected(4, 1, nn.Relu())).nngp(x))
     off, kurtosis, error = [], [], []
@@ -60,7 +55,7 @@ def _entry(net: nn.Serial, x: Array, params: Any) -> Array:
 
 def variance(setting: Setting) -> Outcome:
     """N times the variance over draws of one entry of the NTK, against the variance of what one unit adds to it."""
-    x = _few_numbers(few_points(setting, 2, 1).x)
+    x = few_numbers(few_points(setting, 2, 1).x)
     widths, draws = (32, 64, 128, 256), setting.pick(4000, 20_000, 100_000)
     mean, expected = _unit_moments(x @ x.T / len(x))
     found, error, off = [], [], []

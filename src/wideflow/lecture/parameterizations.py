@@ -12,7 +12,17 @@ from ..dynamics import GradientDescent, Trajectory
 from ..kernels import Kernel
 from .agreement import mean_error
 from .claim import Claim, Outcome
-from .materials import descend, drawn_ntks, fully_connected, jacobian_ntk, keys, of_draws, points
+from .materials import (
+    descend,
+    drawn_ntks,
+    few_numbers,
+    few_points,
+    fully_connected,
+    jacobian_ntk,
+    keys,
+    of_draws,
+    points,
+)
 from .power_law import PowerLaw, Sizes, geometric_mean, mean
 from .setting import Setting
 
@@ -50,23 +60,24 @@ def _run(net: nn.Layer, x: Array, y: Array, params: Any) -> dict[str, Array]:
 
 def standard(setting: Setting) -> Outcome:
     """Networks in standard parameterization at rates ∝ 1/N: what holds as in NTK parameterization, and what differs."""
-    data = points(setting, setting.pick(8, 32, 128), 1)
-    x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
+    data = few_points(setting, setting.pick(8, 12, 16), 1)
+    inputs = few_numbers(data.x)  # the share of the first layer is the number of inputs over the width
+    x, y = jnp.asarray(inputs, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
     seeds, found, along = setting.pick(40, 32, 32), {}, []
-    ntk = np.asarray(Kernel(fully_connected(8, 2, nn.Tanh())).ntk(data.x), np.float64)
-    for row, width in enumerate(widths):
+    nets = [nn.reparameterize(fully_connected(width, 2, nn.Tanh()), "standard", x) for width in widths]
+    limits = [np.asarray(Kernel(net).ntk(inputs), np.float64) for net in nets]
+    ntk = np.asarray(Kernel(fully_connected(8, 2, nn.Tanh())).ntk(inputs), np.float64)
+    apart = _unit(ntk) - _unit(limits[-1])
+    for row, (net, limit) in enumerate(zip(nets, limits, strict=True)):
         setting.tell(row / len(widths))
-        net = nn.reparameterize(fully_connected(width, 2, nn.Tanh()), "standard", x)
-        limit = np.asarray(Kernel(net).ntk(data.x), np.float64)
-        seen = of_draws(net, x, keys(setting, f"width {width}", seeds), partial(_run, net, x, y))
+        seen = of_draws(net, x, keys(setting, f"width {widths[row]}", seeds), partial(_run, net, x, y))
         for column in range(seeds):
             one = {name: value[column] for name, value in seen.items()}
             for name, value in _compared(one, data.y, limit).items():
                 found.setdefault(name, np.zeros((len(widths), seeds)))[row, column] = value
-        other = ntk / np.linalg.norm(ntk) - limit / np.linalg.norm(limit)
-        apart = seen["before"] / np.linalg.norm(limit) - limit / np.linalg.norm(limit)
-        along.append(np.sum(apart * other, axis=(1, 2))[:, None] / np.sum(other**2))
+        off = seen["before"] / np.linalg.norm(limit) - _unit(limit)
+        along.append(np.sum(off * apart, axis=(1, 2))[:, None] / np.sum(apart**2))
     laws = [
         PowerLaw("change of Θ", -1.0, not_exponent=-0.5, tolerance=0.15, statistic=geometric_mean),
         PowerLaw("f_T − closed form", -1.0, not_exponent=-0.5, tolerance=0.15, statistic=geometric_mean),
@@ -83,6 +94,10 @@ def standard(setting: Setting) -> Outcome:
     )
     numbers = dict(outcome.numbers) | {"between": (float(along[-1].mean()), float(error))}
     return Outcome(bool(outcome.passed and own < 1 < other), text, numbers, outcome.plots)
+
+
+def _unit(kernel: np.ndarray) -> np.ndarray:
+    return kernel / np.linalg.norm(kernel)
 
 
 def _compared(run: dict[str, np.ndarray], y: np.ndarray, limit: np.ndarray) -> dict[str, float]:

@@ -75,7 +75,7 @@ def _judged(wide: dict[str, np.ndarray], narrow: dict[str, np.ndarray], limits: 
     apart = limits["ntk"][0] - limits["nngp"][0]
     along = [(f["all"] - f["readout"]) @ apart / (apart @ apart) for f in (wide, narrow)]  # of the same networks
     error = along[0].std(ddof=1) / len(along[0]) ** 0.5
-    same = mean_error(*(one[:, None] for one in along), np.ones(1))
+    same = mean_error(along[0][:, None], along[1][:, None], np.ones(1))
     held = max(*mean.values(), same) < 1 and all(abs(value - 1) <= limit for value, limit in ratio.values())
     passed = bool(held and abs(off - 1) > allowed and along[0].mean() > SIGMAS * error)
     text = f"means off by {mean['all']:.2f} and {mean['readout']:.2f} of what is allowed; variance over that of the "

@@ -10,6 +10,7 @@ from . import (
     directions,
     exact,
     examinations,
+    features,
     function_space,
     hierarchy,
     initial,
@@ -22,6 +23,7 @@ from . import (
     posterior,
     simple_example,
     simultaneous,
+    taylor,
     truncation,
 )
 from .claim import Claim
@@ -45,8 +47,10 @@ _TOPICS = (
     truncation,
     large_rates,
     catapult,
+    taylor,
     mean_field,
     simultaneous,
+    features,
 )
 
 

@@ -54,7 +54,7 @@ def _velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Ar
 
 def velocities(setting: Setting) -> Outcome:
     """Root mean squares over parameters and units of their velocities at initialisation."""
-    sizes = _measured(setting, _velocities, 32)
+    sizes = _measured(setting, _velocities, 24)
     names = ("dW⁰/dt", "dW¹/dt", "dz/dt")
     laws = [PowerLaw(name, -0.5, not_exponent=-1.0, statistic=geometric_mean) for name in names]
     return sizes.outcome(laws, "Velocities at initialisation of single weights and of hidden preactivations.")
@@ -81,7 +81,7 @@ def _absolute_terms(net: nn.Serial, params: Any, x: Array, y: Array) -> Array:
 
 def kernel_velocity(setting: Setting) -> Outcome:
     """The kernel's velocity at initialisation, and the sum of its terms' sizes."""
-    sizes = _measured(setting, _kernel_velocities, 256)
+    sizes = _measured(setting, _kernel_velocities, 128)
     sizes = replace(sizes, samples={**sizes.samples, "|mean dΘ/dt|": sizes.samples["dΘ/dt"]})
     laws = [
         PowerLaw("Θ", 0.0, not_exponent=-0.5),
@@ -105,7 +105,7 @@ def _changes(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array
 
 def collective_change(setting: Setting) -> Outcome:
     """What training changes: single parameters, hidden preactivations and the function."""
-    sizes = _measured(setting, _changes, 32)
+    sizes = _measured(setting, _changes, 24)
     laws = [
         PowerLaw("θ_T − θ_0, each", -0.5, not_exponent=0.0, statistic=geometric_mean),
         PowerLaw("z_T − z_0, each", -0.5, not_exponent=0.0, statistic=geometric_mean),
