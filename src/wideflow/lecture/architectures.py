@@ -30,10 +30,8 @@ def _residual(channels: int) -> nn.Serial:
     return nn.Serial(nn.Conv(channels, (3, 3)), block, nn.Relu(), nn.Flatten(), nn.Dense(1))
 
 
-def _distances(setting: Setting, families: dict, x: np.ndarray) -> Outcome:
+def _distances(setting: Setting, families: dict, x: np.ndarray, channels: tuple[int, ...], seeds: int) -> Outcome:
     """Distance of the NTK from the infinite one: single networks against the channels, their mean at the widest."""
-    channels = setting.pick((8, 16, 32, 64), (16, 32, 64, 128), (32, 64, 128, 256, 512))
-    seeds = setting.pick(48, 64, 128)
     found: dict[str, np.ndarray] = {}
     off = {}
     for order, (name, family) in enumerate(families.items()):
@@ -62,7 +60,8 @@ def convolutional(setting: Setting) -> Outcome:
     x = _images(setting, setting.pick(4, 6, 16))
     found, hand = np.asarray(Kernel(_convolutional(4)).ntk(x[:4]), np.float64), _by_hand(x[:4].astype(np.float64))
     off = float(np.max(np.abs(found - hand)) / np.max(hand))
-    outcome = _distances(setting, families, x)
+    channels = setting.pick((8, 16, 32, 64), (16, 32, 64, 128), (32, 64, 128, 256, 512))
+    outcome = _distances(setting, families, x, channels, setting.pick(48, 64, 128))
     text = f"{outcome.measured}; the recursion over all pairs of pixels, written out, off by {off:.1e}"
     return Outcome(bool(outcome.passed and off < _SINGLE), text, outcome.numbers, outcome.plots)
 
@@ -101,8 +100,10 @@ def _linear_scores(n: int) -> nn.Serial:
 
 def attention(setting: Setting) -> Outcome:
     """Heads and their channels to infinity; the rows of an image are the tokens."""
-    x = _images(setting, setting.pick(4, 6, 16)).mean(axis=-1)
-    return _distances(setting, {"softmax, 1/d": _softmax, "linear scores, 1/√d": _linear_scores}, x)
+    x = _images(setting, setting.pick(3, 6, 16)).mean(axis=-1)
+    families = {"softmax, 1/d": _softmax, "linear scores, 1/√d": _linear_scores}
+    heads = setting.pick((6, 12, 24, 48), (8, 16, 32, 64), (16, 32, 64, 128))
+    return _distances(setting, families, x, heads, setting.pick(48, 96, 128))
 
 
 CLAIMS = (
