@@ -12,6 +12,14 @@ from wideflow.lecture.sections import SECTIONS
 
 CLAIMS = all_claims()
 QUICK = ("function-equation", "kernel-equation", "parameter-solution", "eigenmodes", "relu-integrals", "discrete-steps")
+LONG = {  # seconds: their lines run in the slow suite
+    "gaussian-start",
+    "kernel-variance",
+    "third-equation",
+    "standard-parameterization",
+    "taylor-training",
+    "feature-learning",
+}
 
 
 def by_id(name):
@@ -29,8 +37,11 @@ def test_every_text_is_there(claim):
     assert len(claim.code.splitlines()) <= 16
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
-def test_the_lines_that_reproduce_a_claim_run(claim, capsys):
+@pytest.mark.parametrize(
+    "name", [pytest.param(one.id, marks=pytest.mark.slow) if one.id in LONG else one.id for one in CLAIMS]
+)
+def test_the_lines_that_reproduce_a_claim_run(name, capsys):
+    claim = by_id(name)
     exec(compile(claim.code, claim.id, "exec"), {})
     assert capsys.readouterr().out.strip()
 

@@ -128,6 +128,22 @@ def _divergence(run: Callable[[float], bool], low: float, high: float) -> float:
     return (low * high) ** 0.5
 
 
+def _boundaries(setting: Setting) -> tuple[tuple[float, float], list[tuple[float, float]], tuple[int, int]]:
+    """Where a linear network on one example diverges, trained as any network, and where those of ReLU on data do."""
+    data = points(setting, setting.pick(16, 32, 128), 1)
+    inputs, targets = np.asarray(data.x, np.float32), data.y[:, None].astype(np.float32)
+    search = BoundarySearch(steps=setting.pick(100, 200, 500), low=2.1, high=20.0, tolerance=0.1)
+    linear, one = nn.Serial(nn.Dense(4096), nn.Dense(1)), np.ones((1, 2), np.float32)
+    found = search.run(linear.apply, linear.init(keys(setting, "linear", 1)[0], one), one, one[:, :1] * 0)
+    relu, sizes = [], setting.pick((256, 1024), (512, 2048), (1024, 8192))
+    for width in sizes:
+        net = fully_connected(width, 1, nn.Relu(), 2**0.5)
+        for key in keys(setting, f"relu {width}", 2):
+            boundary = search.run(net.apply, net.init(key, inputs), inputs, targets)
+            relu.append((boundary.low, boundary.high))
+    return (found.low, found.high), relu, sizes
+
+
 def upper_rate(setting: Setting) -> Outcome:
     """The rate at which linear networks of several widths diverge, and networks of ReLU on data."""
     widths, seeds = (10**4, 10**6, 10**8), setting.pick(5, 20, 100)
@@ -139,18 +155,11 @@ def upper_rate(setting: Setting) -> Outcome:
             diverges = lambda c, one=network: one.run(c / one.curvature, 400).diverged  # noqa: E731
             found[row, column] = _divergence(diverges, 2.5, 6.0)
     setting.tell(0.3)
-    data = points(setting, setting.pick(16, 32, 128), 1)
-    inputs = np.asarray(data.x, np.float32)
-    search = BoundarySearch(steps=setting.pick(100, 200, 500), low=2.1, high=20.0, tolerance=0.1)
-    relu, sizes = [], setting.pick((256, 1024), (512, 2048), (1024, 8192))
-    for width in sizes:
-        net = fully_connected(width, 1, nn.Relu(), 2**0.5)
-        for key in keys(setting, f"relu {width}", 2):
-            boundary = search.run(net.apply, net.init(key, inputs), inputs, data.y[:, None].astype(np.float32))
-            relu.append((boundary.low, boundary.high))
+    trained, relu, sizes = _boundaries(setting)
     low, high = np.array(relu).T
-    held = bool(np.abs(found / 4 - 1).max() < 0.02 and low.min() > 2)
+    held = bool(np.abs(found / 4 - 1).max() < 0.02 and trained[0] < 4.1 and trained[1] > 3.9 and low.min() > 2)
     text = f"linear networks of widths 10⁴, 10⁶, 10⁸ diverge above ηλ_0 = {found.min():.3f} … {found.max():.3f}; "
+    text += f"one trained step by step above {trained[0]:.2f} … {trained[1]:.2f}; "
     between = ", ".join(f"{a:.2f} … {b:.2f}" for a, b in relu)
     text += f"ReLU networks on data above {between} at widths {sizes[0]} and {sizes[1]}, two each"
     curves = [
