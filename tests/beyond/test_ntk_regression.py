@@ -161,12 +161,12 @@ def test_a_few_neurons_follow_their_equations_with_full_matrices():
     z = rng.standard_normal((60_000, N))
     s, h = np.sqrt(v / N) / np.cosh(z) ** 2, np.tanh(z) / np.sqrt(N)
     G, H = np.eye(N) / ridge, np.eye(N) / ridge
-    for _ in range(400):
+    for _ in range(120):
         left = 1 / (1 + np.sum(s @ G * s, axis=1) + np.sum(h @ H * h, axis=1))
         G = (G + np.linalg.inv(ridge * np.eye(N) + n / d * (s * left[:, None]).T @ s / len(z))) / 2
         H = (H + np.linalg.inv(ridge * np.eye(N) + n * (h * left[:, None]).T @ h / len(z))) / 2
     m, C, D = n / d * G @ np.mean(s * left[:, None], axis=0), np.zeros((N, N)), np.zeros((N, N))
-    for _ in range(400):
+    for _ in range(120):
         e = noise + 1 - 2 * s @ m + np.sum(s @ C * s, axis=1) + np.sum(h @ D * h, axis=1)
         weight = (e * left**2)[:, None]
         C = np.outer(m, m) + n / d * G @ ((s * weight).T @ s / len(z)) @ G
