@@ -78,8 +78,9 @@ def test_page_shows_verdicts_in_words(folder):
 
 
 def test_page_has_a_frame_for_every_snapshot(folder, results):
-    images = Page(folder / "index.html").attributes("img")
-    frames = [attrs for attrs in images if attrs.get("class") == "frame"]
+    page = Page(folder / "index.html")
+    images, frames = (page.attributes(tag) for tag in ("img", "div"))
+    frames = [attrs for attrs in frames if attrs.get("class") == "frame"]
     assert [f["data-label"].split(" · ")[0] for f in frames] == [f"step {n}" for n in results["line"]["steps"]]
     assert ["hidden" in f for f in frames] == [True] * (len(frames) - 1) + [False]
     assert all(attrs["alt"] for attrs in images)
