@@ -10,6 +10,7 @@ import wideflow as wf
 from wideflow import nn
 
 NORMS = (nn.RMSNorm, nn.LayerNorm)
+POOLS = (nn.GlobalAvgPool(), nn.SumPool(2))
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3])
@@ -34,7 +35,7 @@ def test_kernel_of_a_normalised_input_is_that_of_the_finite_layer(x64):
         np.testing.assert_allclose(k.ntk, plain.ntk, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("tail", [nn.GlobalAvgPool(), nn.Flatten(), nn.SumPool(2)], ids=["planes", "flat", "pairs"])
+@pytest.mark.parametrize("tail", [nn.Flatten(), *(pytest.param(t, marks=pytest.mark.slow) for t in POOLS)], ids=repr)
 def test_kernel_of_images_normalised_over_all_pixels_is_that_of_the_finite_layer(tail, x64):
     x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 3, 4, 2)) * [[[[1.0]]], [[[0.1]]], [[[0.0]]]])
     for epsilon in (0.0, 0.3):

@@ -39,6 +39,7 @@ def test_gradients_are_finite_where_products_of_variances_are_not():
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradients))
 
 
+@pytest.mark.slow
 def test_kernels_scale_with_images_of_any_size():
     x = rows(np.float32).reshape(6, 4, 1)
     net = Serial(Conv(C, 2), Residual(Relu(), Conv(C, 3)), Relu(), GlobalAvgPool(), Dense(1))
