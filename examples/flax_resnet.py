@@ -18,7 +18,7 @@ class ResNet(nnx.Module):
 
     def __init__(self, channels, width, rngs):
         self.stem = nnx.Conv(channels, width, (3, 3), strides=2, rngs=rngs)
-        self.norm = nnx.BatchNorm(width, momentum=0.5, rngs=rngs)
+        self.norm = nnx.BatchNorm(width, momentum=0.0, rngs=rngs)
         self.conv = nnx.Conv(width, width, (3, 3), rngs=rngs)
         self.head = nnx.Linear(width, 1, rngs=rngs)
 
@@ -32,8 +32,7 @@ class ResNet(nnx.Module):
 def make_model(key, x):
     """The function and the parameters; batch normalisation is frozen at averages over x."""
     model = ResNet(x.shape[-1], 16, nnx.Rngs(key))
-    for _ in range(5):
-        model(x)
+    model(x)
     return wf.finite.from_nnx(model)
 
 
@@ -43,7 +42,6 @@ if __name__ == "__main__":
     data = (x, task.y_train, x_test, task.y_test)
 
     f, params = make_model(jax.random.key(0), x).checked(x)
-    rule = wf.GradientDescent(wf.finite.critical_rate(f, params, data, wf.GradientDescent()) / 2)
-    found = wf.diagnose(f, params, data, rule, steps=20)
+    found = wf.diagnose(f, params, data, wf.GradientDescent(0.05), steps=20)
     print(found)
     print(f"Open {write_page(found, 'runs/flax-resnet', 'A small ResNet on digits', task)}")

@@ -199,6 +199,7 @@ def empty_and_integer(p, x):
 ODD = {f.__name__: f for f in (carried, looped, branched, backward_rule, read_twice, reversed_weight, of_tokens)}
 ODD |= {f.__name__: f for f in (upsampled, empty_and_integer, token_by_token, returned, without_steps)}
 ODD |= {f.__name__: f for f in (experts, shared_attention)}
+SLOW = ("experts", "shared_attention")
 REASONS = {
     "carried": {"carried through a scan"},
     "looped": {"a loop that has no reverse derivative"},
@@ -210,7 +211,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("method", ["structured", *(pytest.param(m, marks=pytest.mark.slow) for m in METHODS[:2])])
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", [pytest.param(f, marks=pytest.mark.slow if f in SLOW else []) for f in ODD])
 def test_kernels_of_odd_functions_equal_the_product_of_dense_jacobians(name, method, x64):
     f, x = ODD[name], normal(3, 4)
     params = {"W": normal(4, 4), "o": normal(4, 2)}
@@ -347,7 +348,8 @@ def test_products_with_vectors_are_those_of_the_matrix(outputs, x64):
     np.testing.assert_allclose(operator.product(vectors), matrix @ vectors, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("outputs", ["full", pytest.param("trace", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("outputs", ["full", "trace"])
 def test_products_with_complex_vectors_are_those_of_the_hermitian_matrix(outputs, x64):
     f, params, x = CASES["complex"]
     full = np.einsum("iap,jbp->iajb", case_jacobian("complex"), case_jacobian("complex").conj())

@@ -101,7 +101,8 @@ def transformer_params(width, depth=3, tokens=64, out=10):
     return ends | {"blocks": blocks}
 
 
-@pytest.mark.parametrize(("order", "times"), [(1, 1.5), pytest.param(3, 5.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("order", "times"), [(1, 1.5), (3, 5.0)])
 def test_an_expanded_vision_transformer_trains_in_a_few_times_its_own_memory(order, times):
     params, x = transformer_params(64), jax.random.normal(KEY, (8, 32, 32, 3))
 

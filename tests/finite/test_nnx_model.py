@@ -101,11 +101,17 @@ CASES = {"resnet": (resnet, X), "transformer": (lambda: Transformer(nnx.Rngs(1))
 CASES |= {"recurrent": (lambda: Recurrent(nnx.Rngs(2)), SENTENCES), "stack": (lambda: Stack(nnx.Rngs(3)), SENTENCES)}
 SLOW = [
     pytest.param(*case, marks=pytest.mark.slow)
-    for case in (("resnet", "jacobian"), ("resnet", "products"), ("transformer", "structured"))
+    for case in (
+        ("resnet", "jacobian"),
+        ("resnet", "products"),
+        ("transformer", "structured"),
+        ("recurrent", "structured"),
+        ("stack", "structured"),
+    )
 ]
 
 
-@pytest.mark.parametrize(("name", "method"), [(name, "structured") for name in ("resnet", "recurrent", "stack")] + SLOW)
+@pytest.mark.parametrize(("name", "method"), [("resnet", "structured"), *SLOW])
 def test_nnx_model_has_the_outputs_and_the_kernel_of_the_module(name, method):
     build, x = CASES[name]
     model = from_nnx(build())
@@ -116,9 +122,12 @@ def test_nnx_model_has_the_outputs_and_the_kernel_of_the_module(name, method):
     np.testing.assert_allclose(theta, expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
 
 
-def test_weights_are_found_in_the_transformations_of_nnx():
-    parts = wf.EmpiricalKernel(*from_nnx(Stack(nnx.Rngs(3))), "structured").plan(SENTENCES).parts
-    assert {part.name for part in parts if part.site is not None} == {"['layers']['kernel']", "['head']['kernel']"}
+@pytest.mark.parametrize(("name", "weights"), [("stack", 2), ("recurrent", 9)])
+def test_weights_are_found_in_the_transformations_of_nnx(name, weights):
+    parts = wf.EmpiricalKernel(*from_nnx(CASES[name][0]()), "structured").plan(SENTENCES).parts
+    sited = {part.name for part in parts if part.site is not None}
+    assert len(sited) == weights
+    assert sited == {part.name for part in parts if "kernel" in part.name}
 
 
 def test_nnx_model_leaves_the_module_alone_and_does_not_follow_it():
