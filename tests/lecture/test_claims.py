@@ -82,7 +82,12 @@ WRONG = {
     "a factor in the recursion": (nn.Dense, "cov", doubled_below, "relu-integrals"),
     "swapped mean and variance": (Ensemble, "predict", swapped, "end-of-training"),
     "the limit of momentum": (HeavyBall, "max_learning_rate", lambda self, lam: 2 * (1 - 0.9) / lam, "discrete-steps"),
-    "the flow for steps": (GradientDescent, "residual", lambda self, lam, t: np.exp(-lam * t), "eigenmodes"),
+    "the flow for steps": (
+        GradientDescent,
+        "progress",
+        lambda self, lam, t: -np.expm1(-lam * t) / lam,
+        "discrete-steps",
+    ),
     "D times the rate": (GradientDescent, "progress", lambda self, lam, t: 8 * lam**0 * t, "parameter-solution"),
 }
 
