@@ -103,7 +103,7 @@ def _judged(at: np.ndarray, seen: np.ndarray, one_hot: np.ndarray, train: int) -
         np.isfinite(end).all()
         and mean > 4 * error
         and (end[:, 2] < end[:, 0]).all()
-        and loss[:, :, -1].max() < loss[:, :, 0].min()
+        and (loss[:, :, -1] < loss[:, :, 0]).all()
     )
     sizes = ", ".join(f"{d:.2g}" for d in np.exp(np.log(end).mean(axis=0)))
     factor, low, high = np.exp([mean, mean - 2 * error, mean + 2 * error])
