@@ -208,8 +208,8 @@ from wideflow.beyond import LinearNetwork
 for width in (10**4, 10**8):
     network = LinearNetwork.draw(np.ones((1, 1)), np.zeros((1, 1)), width)
     print(width, [network.run(c / network.curvature, 400).diverged for c in (3.9, 4.1)])""",
-        "λ_0 is the largest eigenvalue of Θ/D, as the loss is an average over D points; of Θ itself, the rates would "
-        "be D times too small.",
+        "The slide calls λ_0 the largest eigenvalue of the NTK. It is that of Θ/D, as the loss is an average over D "
+        "points; of Θ itself, the rates would be D times too small.",
         data=("mnist", "digits"),
     ),
 )

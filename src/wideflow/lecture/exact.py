@@ -188,8 +188,8 @@ print(jax.tree.map(np.std, wf.finite.displacement(net.apply, params, x, weights[
         _LINES
         + """tr = wf.Trajectory(wf.Kernel(net).ntk(x), y, wf.GradientFlow())
 print(tr.modes([0.0, 1.0, 10.0, 100.0]))  # slowest mode first""",
-        "The loss of the lecture is an average over D points, so the exponent is Θt/D; e^(−Θt), as printed, belongs to "
-        "a sum. Beside it the measurement shows what the printed form would give.",
+        "The slide prints e^(−Θt), which belongs to a loss that is a sum. The loss of the lecture is an average over D "
+        "points, so the exponent is Θt/D; beside it the measurement shows what the printed form would give.",
     ),
     Claim(
         "gaussian-process",

@@ -194,8 +194,8 @@ for width in (64, 256, 1024):
         + """print(wf.Kernel(net(8)).ntk(x))
 draws = [net(1024).init(key, x) for key in jax.random.split(jax.random.key(0), 50)]
 print(np.mean([wf.EmpiricalKernel(net(1024).apply, p).ntk(x) for p in draws], axis=0))""",
-        "The slide takes the average in τ^ℓ over K^ℓ and leaves out σ_w². The measurement tells them apart: it must "
-        "agree with K^(ℓ−1) and σ_w², and disagree with what is printed.",
+        "The slide takes the average in τ^ℓ over K^ℓ and leaves out σ_w². It is an average over K^(ℓ−1), times σ_w²: "
+        "the measurement agrees with this and not with what is printed.",
     ),
     Claim(
         "kernel-frozen",

@@ -219,8 +219,8 @@ for n in (1e4, 1e8, 1e12):
         + """for width in (256, 1024):
     swept = beyond.LearningRateSweep(c=[1.9, 2.2], steps=60).run(family, [width], x, y)
     print(width, 2 / swept.lam0[0, 0], swept.peak[0, 0, 0])""",
-        "With the loss an average over D points λ_0 is the largest eigenvalue of Θ/D, which is what is measured here; "
-        "with that of Θ, as printed, the rate would come out D times too small.",
+        "The slide calls λ_0 the largest eigenvalue of the NTK. With the loss an average over D points it is that of "
+        "Θ/D, which is what is measured here; with that of Θ the rate would come out D times too small.",
         data=("mnist", "digits"),
     ),
     Claim(

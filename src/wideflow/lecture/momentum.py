@@ -111,7 +111,7 @@ ntk = wf.Kernel(nn.Serial(nn.Dense(512), nn.Tanh(), nn.Dense(1))).ntk(x)
 for rule in (wf.GradientDescent(0.5), wf.HeavyBall(0.5, 0.9), wf.Nesterov(0.5, 0.9)):
     print(rule, wf.max_learning_rate(ntk, rule))
     print(wf.Trajectory(ntk, np.sin(x[:, 0]), rule).loss([0.0, 5.0, 50.0]))""",
-        "e^(−Θt), as printed, is the limit of small steps (and of a loss that is a sum): beside it are the errors that "
-        "the flow makes at half the largest stable rate.",
+        "The slide prints e^(−Θt). It is the limit of small steps (and of a loss that is a sum): the measurement names "
+        "the errors that the flow makes at half the largest stable rate.",
     ),
 )

@@ -151,8 +151,8 @@ net = nn.Serial(nn.Dense(1024), nn.Tanh(), nn.Dense(1024), nn.Tanh(), nn.Dense(1
 for name in ("ntk", "standard"):
     ntk = wf.Kernel(wf.reparameterize(net, name, x)).ntk(x)
     print(name, ntk / np.linalg.norm(ntk))""",
-        "The results (frozen kernel, linearization, closed form) hold in either. The kernel in them does not carry "
-        "over: at rates ∝ 1/N the first layer and the biases stand still, so that trained functions differ at any "
-        "width.",
+        "The slide says that the choice does not affect results at infinite width. They hold in either "
+        "parameterization (frozen kernel, linearization, closed form), but the kernel in them does not carry over: at "
+        "rates ∝ 1/N the first layer and the biases stand still, so that trained functions differ at any width.",
     ),
 )

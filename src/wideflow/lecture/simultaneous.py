@@ -190,6 +190,7 @@ x = np.ones((1, 4), np.float32)
 keys = jax.random.split(jax.random.key(0), 20)
 draws = [wf.EmpiricalKernel(net.apply, net.init(key, x)).ntk(x)[0, 0] for key in keys]
 print(np.mean(np.square(draws)) / np.mean(draws) ** 2, wf.beyond.NtkFluctuations.of(net).second_moment)""",
-        "The literature gives exp(5β) up to constants. As a law with numbers it is wrong: they begin as (11/3) β.",
+        "The literature gives exp(5β) up to constants. As a law with numbers it is wrong: the growth with small β is "
+        "1 + (11/3) β, not 1 + 5 β.",
     ),
 )
