@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from wideflow.beyond import CoordinateCheck, KernelEvolution, LearningRateScaling, RadialPath
+from wideflow.beyond import CoordinateCheck, KernelEvolution, LearningRateScaling, RadialPath, RegimeGrid, RegimeMap
 
 pytest.importorskip("matplotlib")
-from wideflow.report import coordinate_check_figure, coordinate_figure, evolution_figure, radial_figure
+from wideflow.report import (
+    coordinate_check_figure,
+    coordinate_figure,
+    evolution_figure,
+    radial_figure,
+    regime_map_figure,
+)
 from wideflow.report.style import figure_style
 
 RNG = np.random.default_rng(0)
@@ -59,3 +65,18 @@ def test_evolution_figure_draws_every_run_and_three_accuracies(tmp_path):
         figure.savefig(tmp_path / "figure.png")
     assert [len(axes.lines) for axes in figure.axes] == [2, 2, 3]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two"]
+
+
+def test_regime_map_figure_names_regimes_and_leaves_diverged_networks_white(tmp_path):
+    distance = np.array([[[0.001], [np.nan]], [[0.002], [0.1]]])[:, None]  # 2 widths, 1 exponent, 2 rates, 1 seed
+    ones = np.ones(distance.shape)
+    pairs = ones[..., None] * [0.75, 0.5]
+    grid = RegimeGrid([8, 16], [0.5], [0.1, 0.4], 2.0)
+    found = RegimeMap(grid, np.ones((2, 1, 1)), distance, ones, ones / 20, ones, distance, *[pairs] * 4)
+    with figure_style():
+        figure = regime_map_figure(found)
+        figure.savefig(tmp_path / "figure.png")
+    first, second = figure.axes[:2]
+    assert [text.get_text() for text in first.texts] == ["kernel\n0.00, 0.75", "kernel\n0.00, 0.75"]
+    assert [text.get_text() for text in second.texts] == ["diverged\n–, 0.75", "between\n0.10, 0.75"]
+    np.testing.assert_array_equal(second.collections[0].get_array().mask.ravel(), [True, False])

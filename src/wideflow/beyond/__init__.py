@@ -13,6 +13,7 @@ from .erf_units import ErfUnits as ErfUnits
 from .erf_units import OrderParameters as OrderParameters
 from .few_neuron_regression import FewNeuronRegression as FewNeuronRegression
 from .finite_width import FiniteWidthReport as FiniteWidthReport
+from .full_batch import DivergenceError as DivergenceError
 from .hermite_constants import HermiteConstants as HermiteConstants
 from .hermite_constants import centred as centred
 from .hierarchy_scaling import HierarchyScaling as HierarchyScaling
@@ -55,6 +56,10 @@ from .radial import TwoGaussians as TwoGaussians
 from .random_feature_regression import Optimum as Optimum
 from .random_feature_regression import RandomFeatureRegression as RandomFeatureRegression
 from .random_feature_simulation import RandomFeatureSimulation as RandomFeatureSimulation
+from .regime_map import RegimeGrid as RegimeGrid
+from .regime_map import RegimeMap as RegimeMap
+from .regime_map import regime_map as regime_map
+from .regime_map import scaled_output as scaled_output
 from .replicates import Replicates as Replicates
 from .sampled_width import SampledKernels as SampledKernels
 from .slope import Slope as Slope

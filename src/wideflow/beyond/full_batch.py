@@ -11,6 +11,10 @@ from jaxtyping import Float
 from ..nn import Layer, learning_rates
 
 
+class DivergenceError(ValueError):
+    """Training left what numbers can hold; a smaller learning rate is needed."""
+
+
 def square_loss(net: Layer, params: Any, x: Array, y: Float[Array, "D out"]) -> Array:
     """L = 1/(2D) Σ_α ‖f(x_α) − y_α‖² of one network."""
     return jnp.sum((net.apply(params, x) - y) ** 2) / (2 * len(x))

@@ -20,7 +20,7 @@ from ..finite import (
     target_alignment,
 )
 from ..nn import Layer, learning_rates
-from .full_batch import checked_targets, train_all
+from .full_batch import DivergenceError, checked_targets, train_all
 
 
 class LearningTask(NamedTuple):
@@ -163,7 +163,8 @@ def kernel_evolution(net: Layer, task: LearningTask, lr: float, steps: Sequence[
     linearization at any time trains with the NTK and the rate `lr`. `task`: training and held-out points. `steps`:
     ascending, after which the state is recorded; the first should be 0. Outputs are averaged in the NTK, which is exact
     for one output. Cost: the training, and an NTK `[D + n, D]` for each record, which is kept in float64.
-    Errors: ValueError for steps out of order, targets of another shape than outputs, and training that diverges.
+    Errors: ValueError for steps out of order and targets of another shape than outputs, DivergenceError (a ValueError)
+    for training that diverges.
     Source: Fort et al. 2020; Long 2021 (after-kernel).
 
     ```python
@@ -184,10 +185,12 @@ def kernel_evolution(net: Layer, task: LearningTask, lr: float, steps: Sequence[
         params, now = train_all(net, params, x, y, lr, jnp.asarray(step - now)), step
         one = jax.tree.map(lambda leaf: leaf[0], params)
         outputs.append(np.asarray(net.apply(one, everything), np.float64))
-        if not np.isfinite(outputs[-1]).all():
-            raise ValueError(f"kernel_evolution: training diverged before step {step}; take a smaller learning rate")
         kernel = EmpiricalKernel(net.apply, one, rates=learning_rates(net, one))
         kernels.append(_symmetric_part(np.asarray(kernel.ntk(everything, x), np.float64)))
+        if not (np.isfinite(outputs[-1]).all() and np.isfinite(kernels[-1]).all()):
+            raise DivergenceError(
+                f"kernel_evolution: training diverged before step {step}; take a smaller learning rate"
+            )
     targets = np.concatenate([np.asarray(y, np.float64), np.asarray(y_test, np.float64)])
     return KernelEvolution(float(lr), np.array(list(steps)), np.stack(kernels), np.stack(outputs), targets)
 

@@ -11,5 +11,6 @@ from .laziness import lazy_figure as lazy_figure
 from .lecture import write_lecture as write_lecture
 from .phase import phase_figure as phase_figure
 from .radial import radial_figure as radial_figure
+from .regimes import regime_map_figure as regime_map_figure
 from .store import read_json as read_json
 from .store import write_json as write_json
