@@ -48,9 +48,18 @@ def test_kernels_and_restarted_linearizations_are_those_of_explicit_training(x64
     np.testing.assert_array_equal(seen.restarted()[2], seen.outputs[2])
 
 
+def test_singular_kernels_in_float32_predict_and_restart():
+    x, y, *held_out = SMALL
+    twice = LearningTask(np.concatenate([x, x]), np.concatenate([y, y]), *held_out)
+    seen = kernel_evolution(scaled(32, 1.0), twice, 0.05, [0, 20, 100])
+    assert np.linalg.eigvalsh(seen.train[0].astype(float))[0] < 1e-7
+    np.testing.assert_allclose(seen.kernel_regression()[:, :24, 0], np.tile(twice.y, (3, 1)), atol=1e-2)
+    assert np.isfinite(seen.restarted()).all()
+
+
 def test_numbers_follow_from_kernels_and_outputs():
     seen = kernel_evolution(scaled(32, 1.0), SMALL, 0.05, [0, 20, 100])
-    train, y = seen.train, np.sign(SMALL.x[:, 0] * SMALL.x[:, 1]).astype(float)
+    train, y = seen.train.astype(float), np.sign(SMALL.x[:, 0] * SMALL.x[:, 1]).astype(float)
     norm = np.linalg.norm(train, axis=(1, 2))
     np.testing.assert_allclose(1 - seen.distance, np.sum(train * train[0], axis=(1, 2)) / norm / norm[0], rtol=1e-8)
     np.testing.assert_allclose(seen.alignment, np.einsum("a,tab,b->t", y, train, y) / norm / 12, rtol=1e-8)

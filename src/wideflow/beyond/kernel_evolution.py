@@ -162,7 +162,7 @@ def kernel_evolution(net: Layer, task: LearningTask, lr: float, steps: Sequence[
     `net`: in any parameterization; its factors of the learning rate are in the training and in the NTK, so that the
     linearization at any time trains with the NTK and the rate `lr`. `task`: training and held-out points. `steps`:
     ascending, after which the state is recorded; the first should be 0. Outputs are averaged in the NTK, which is exact
-    for one output. Cost: the training, and an NTK `[D + n, D]` for each record, which is kept in float64.
+    for one output. Cost: the training, and an NTK `[D + n, D]` for each record, in the dtype of the inputs.
     Errors: ValueError for steps out of order and targets of another shape than outputs, DivergenceError (a ValueError)
     for training that diverges.
     Source: Fort et al. 2020; Long 2021 (after-kernel).
@@ -186,7 +186,7 @@ def kernel_evolution(net: Layer, task: LearningTask, lr: float, steps: Sequence[
         one = jax.tree.map(lambda leaf: leaf[0], params)
         outputs.append(np.asarray(net.apply(one, everything), np.float64))
         kernel = EmpiricalKernel(net.apply, one, rates=learning_rates(net, one))
-        kernels.append(_symmetric_part(np.asarray(kernel.ntk(everything, x), np.float64)))
+        kernels.append(_symmetric_part(np.asarray(kernel.ntk(everything, x))))
         if not (np.isfinite(outputs[-1]).all() and np.isfinite(kernels[-1]).all()):
             raise DivergenceError(
                 f"kernel_evolution: training diverged before step {step}; take a smaller learning rate"
