@@ -168,11 +168,18 @@ def _propagate(net: Layer, x1: Array, x2: Array | None) -> Cov:
 
 def _kernels(net: Layer, x1: Array, x2: Array | None) -> Kernels:
     k = _propagate(net, x1, x2)
-    return Kernels(k.nngp, k.ntk)
+    return Kernels(k.nngp, k.ntk) if x2 is not None else Kernels(_mirrored(k.nngp), _mirrored(k.ntk))
 
 
 def _nngp(net: Layer, x1: Array, x2: Array | None) -> Array:
-    return _propagate(net, x1, x2).nngp
+    k = _propagate(net, x1, x2)
+    return k.nngp if x2 is not None else _mirrored(k.nngp)
+
+
+def _mirrored(K: Array) -> Array:
+    """`K [n, n, *pixels]` of inputs with themselves from its upper triangle: rounding may part the two."""
+    upper = jnp.triu(jnp.ones(K.shape[:2], bool)).reshape(*K.shape[:2], *(1,) * (K.ndim - 2))
+    return jnp.where(upper, K, jnp.swapaxes(K, 0, 1))
 
 
 def _diagonal(net: Layer, x: Array) -> Kernels:

@@ -179,20 +179,21 @@ def _scale(pair: Pair, weight: Array) -> Pair:
 def _delta_after_bias(pair: Pair, bias: Array) -> Array:
     """1 − correlation after adding `bias` to all three moments, as a sum of terms that are never negative."""
     v1, v2 = _inverse_root(pair.q11 + bias), _inverse_root(pair.q22 + bias)
-    det = _in_units(pair, v1, v2) + bias * v1 * v2 * (pair.gap * v1 * v2)
-    return _delta_from_det(det, (pair.q12 + bias) * v1 * v2, v1 * v2)
+    unit = v1 * v2  # first: what both inputs enter alike stays the same when they change places
+    det = _in_units(pair, v1, v2) + (bias * unit) * (pair.gap * unit)
+    return _delta_from_det(det, (pair.q12 + bias) * unit, unit)
 
 
 def _delta_of_sum(one: Pair, two: Pair) -> Array:
     """1 − correlation of the sum of two uncorrelated pairs, as a sum of terms that are never negative."""
     v1, v2 = _inverse_root(one.q11 + two.q11), _inverse_root(one.q22 + two.q22)
     a1, b1, a2, b2 = root(one.q11) * v1, root(one.q22) * v2, root(two.q11) * v1, root(two.q22) * v2
-    mixed = a1 * b1 * a2 * b2 * (one.delta + two.delta - one.delta * two.delta)
+    mixed = (a1 * b1) * (a2 * b2) * (one.delta + two.delta - one.delta * two.delta)
     skew = a1 * b2 - a2 * b1
     # Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
     skew = jnp.where(jnp.abs(skew) <= 4 * jnp.finfo(skew.dtype).eps * a1 * b2, 0, skew)
     det = _in_units(one, v1, v2) + _in_units(two, v1, v2) + skew**2 + 2 * mixed
-    return _delta_from_det(det, (one.q12 + two.q12) * v1 * v2, v1 * v2)
+    return _delta_from_det(det, (one.q12 + two.q12) * (v1 * v2), v1 * v2)
 
 
 def _in_units(pair: Pair, v1: Array, v2: Array) -> Array:
