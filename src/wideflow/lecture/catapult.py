@@ -13,6 +13,7 @@ from .. import nn
 from ..beyond import BoundarySearch, LinearNetwork
 from ..dynamics import batch_order
 from .claim import Claim, Outcome
+from .large_rates import SWEPT_FAMILY
 from .materials import fully_connected, jacobian_ntk, keys, labelled, of_draws, points
 from .plot import Curve, Frame, Panel, Plot
 from .setting import Setting
@@ -173,12 +174,6 @@ def upper_rate(setting: Setting) -> Outcome:
     return Outcome(held, text, {"linear": found, "relu": relu}, (plot,))
 
 
-_LINES = """import numpy as np, wideflow as wf
-from wideflow import beyond, nn
-x = np.random.default_rng(0).standard_normal((16, 5)).astype(np.float32)
-y = np.sin(2 * x[:, :1])
-def family(width): return nn.Serial(nn.Dense(width, 2**0.5), nn.Relu(), nn.Dense(1, 2**0.5))
-"""
 CLAIMS = (
     Claim(
         "catapult-settings",
@@ -190,7 +185,7 @@ CLAIMS = (
         "in every run: peak above 1.2 and λ_T below 0.9 λ_0 at 3, no rise above 5 % and λ_T above 0.9 λ_0 at 1",
         "lecture, “Dynamics at large learning rates”; Lewkowycz et al. 2020; --data for the datasets",
         settings,
-        _LINES + "print(beyond.LearningRateSweep(c=[1.0, 3.0], steps=60, batch=12).run(family, [512], x, y))",
+        SWEPT_FAMILY + "print(beyond.LearningRateSweep(c=[1.0, 3.0], steps=60, batch=12).run(family, [512], x, y))",
         data=("mnist", "digits"),
     ),
     Claim(

@@ -155,7 +155,8 @@ def critical_rate(setting: Setting) -> Outcome:
     return Outcome(bool(held), text, {"c": rates, "peak": swept.peak}, (plot,))
 
 
-_LINES = """import numpy as np, wideflow as wf
+# The first lines of code that sweeps learning rates: data and networks.
+SWEPT_FAMILY = """import numpy as np, wideflow as wf
 from wideflow import beyond, nn
 x = np.random.default_rng(0).standard_normal((16, 5)).astype(np.float32)
 y = np.sin(2 * x[:, :1])
@@ -202,7 +203,7 @@ for n in (1e4, 1e8, 1e12):
         "loss never rises below, by a fifth or more above; ηλ_T < 2; λ_T/λ_0 above 0.9 below, below 0.9 above",
         "Lewkowycz et al. 2020; lecture, “Dynamics at large learning rates”",
         catapult,
-        _LINES + "print(beyond.LearningRateSweep(c=[1.0, 3.0], steps=60).run(family, [512], x, y))",
+        SWEPT_FAMILY + "print(beyond.LearningRateSweep(c=[1.0, 3.0], steps=60).run(family, [512], x, y))",
         data=("mnist", "digits"),
     ),
     Claim(
@@ -215,7 +216,7 @@ for n in (1e4, 1e8, 1e12):
         "no run rises at ηλ_0 ≤ 1.9, every run at ηλ_0 ≥ 2.2, three widths and draws; so do linearizations diverge",
         "Lewkowycz et al. 2020",
         critical_rate,
-        _LINES
+        SWEPT_FAMILY
         + """for width in (256, 1024):
     swept = beyond.LearningRateSweep(c=[1.9, 2.2], steps=60).run(family, [width], x, y)
     print(width, 2 / swept.lam0[0, 0], swept.peak[0, 0, 0])""",
@@ -233,7 +234,7 @@ for n in (1e4, 1e8, 1e12):
         "no rise at ηλ_0 ≤ 1, a rise by 10 % or more at 3.5; λ_T there at least a tenth smaller",
         "lecture, “Dynamics at large learning rates” (WRN 28-10 on CIFAR-10)",
         residual_rates,
-        _LINES + "print(beyond.LearningRateSweep(c=[0.5, 3.0], steps=60).run(family, [256], x, y))",
+        SWEPT_FAMILY + "print(beyond.LearningRateSweep(c=[0.5, 3.0], steps=60).run(family, [256], x, y))",
         data=("cifar10", "digits"),
     ),
 )
