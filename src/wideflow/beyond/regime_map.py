@@ -35,7 +35,7 @@ class RegimeGrid(NamedTuple):
 class RegimeMap:
     """S networks at each of n widths, G exponents γ and R learning rates, after one time lr × steps. Printable.
 
-    `critical [n, G, S]`: 2/λ_max(Θ̂_0/D). Of every network, with the training points and kernels in float64:
+    `critical [n, G, S]`: 2/λ_max(Θ̂_0/D). Of every network, on the training points:
     `distance`: S(Θ̂_0, Θ̂_T). `change`: ‖Θ̂_T − Θ̂_0‖/‖Θ̂_0‖.
     `linearization`: root mean square of f_T − f_T^lin by that of f_T^lin − f_0 on all points, f^lin being gradient
     descent in the same steps on the linearization at θ_0; NaN above the critical rate, where that diverges.
