@@ -54,15 +54,15 @@ def _velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Ar
 
 def velocities(setting: Setting) -> Outcome:
     """Root mean squares over parameters and units of their velocities at initialisation."""
-    sizes = _measured(setting, _velocities, 24)
+    sizes = _measured(setting, _velocities, 128)
     names = ("dW⁰/dt", "dW¹/dt", "dz/dt")
     laws = [PowerLaw(name, -0.5, not_exponent=-1.0, statistic=geometric_mean) for name in names]
     return sizes.outcome(laws, "Velocities at initialisation of single weights and of hidden preactivations.")
 
 
 def _kernel_velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array]:
-    ntk, velocity = jax.jvp(lambda p: jacobian_ntk(net, p, x)[0, 1], (params,), (_direction(net, params, x, y),))
-    return {"Θ": ntk, "dΘ/dt": velocity, "Σ|terms|": _absolute_terms(net, params, x, y)}
+    ntk, velocity = jax.jvp(lambda p: jacobian_ntk(net, p, x)[0], (params,), (_direction(net, params, x, y),))
+    return {"Θ": ntk[0], "dΘ/dt": velocity[1], "Σ|terms|": _absolute_terms(net, params, x, y)}
 
 
 def _absolute_terms(net: nn.Serial, params: Any, x: Array, y: Array) -> Array:
