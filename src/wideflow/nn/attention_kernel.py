@@ -13,7 +13,7 @@ from ..duals import Pair
 from ..duals.root import root
 from .activation import Activation
 from .cov import Cov
-from .equal_inputs import equal_inputs
+from .equal_inputs import equal_inputs, equal_pixels
 from .mixing import delta_within, distance, ratio
 from .powers import Identity
 
@@ -113,8 +113,9 @@ def gaussian_scores(phi: Activation, k: Cov, seen: Cov, strength: Array, w_value
         nngp=weight * K,
         ntk=of_values * K + weight * (through_values + through_scores),
     )
-    bound = jnp.where(equal_inputs(k)[..., None], jnp.zeros(S.shape[:3], S.dtype), jnp.inf)  # all that is known
-    delta = delta_within(new, _at_equal(bound), jnp.ones((*S.shape[:2], 1, 1), S.dtype))
+    alike = equal_inputs(k)[..., None, None] & equal_pixels(seen)  # the same query, looking at the same pixels
+    bound = jnp.where(alike, jnp.zeros_like(S), jnp.inf)  # all that is known
+    delta = delta_within(new, bound, jnp.ones((*S.shape[:2], 1, 1), S.dtype))
     return _with_pixels(new.replace(delta=delta), pixels)
 
 
