@@ -17,7 +17,6 @@ from .univariate import Curve
 
 _TILE = 336  # rows and columns of a product: it stays in a core's cache
 _BLOCK = 4096  # rows and columns that are evaluated at once: what is held beside the result
-_LINE = 16  # numbers of a mirror image that are written at once: whole cache lines
 
 
 def on_curve(curve: Curve, rows1: Rows, rows2: Rows | None, pool: ThreadPoolExecutor) -> tuple[Array | np.ndarray, ...]:
@@ -80,9 +79,7 @@ class _Block(NamedTuple):
             product[...] = np.triu(product) + np.triu(product, 1).T
         extent = range_of(product, same)
         if self._is_mirrored(at):
-            for k in range(0, len(product), _LINE):
-                few = product[k : k + _LINE]
-                cosines[j : j + _TILE, i + k : i + k + len(few)] = few.T
+            cosines[j : j + _TILE, i : i + _TILE] = product.T
         return extent
 
     def _refine(self, cosines: np.ndarray, at: tuple[int, int], out: tuple[np.ndarray, ...]) -> None:
