@@ -10,7 +10,7 @@ from wideflow import nn
 from wideflow.kernels import curved, tiled
 from wideflow.kernels.angles import gaps, rows_of
 from wideflow.kernels.kernel import _kernels
-from wideflow.kernels.tiled import TILE
+from wideflow.kernels.tile import TILE
 from wideflow.kernels.univariate import curve_of, is_homogeneous
 from wideflow.nn.fold import Run, fold
 

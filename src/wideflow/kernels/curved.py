@@ -12,10 +12,9 @@ import numpy as np
 from jax import Array
 
 from .angles import Rows, gaps, limit_of, range_of
-from .tile import aligned, corners, precision, write
+from .tile import TILE, aligned, corners, precision, write
 from .univariate import Curve
 
-_TILE = 336  # rows and columns of a product: it stays in a core's cache
 _BLOCK = 4096  # rows and columns that are evaluated at once: what is held beside the result
 
 
@@ -48,7 +47,7 @@ class _Block(NamedTuple):
     def kernels(self) -> tuple[Array | np.ndarray, ...]:
         """Both kernels between the rows and the columns."""
         shape, dtype = (len(self.one.q), len(self.columns.q)), self.one.q.dtype
-        cosines, tiles = aligned(shape, dtype), corners(shape, (_TILE, _TILE), self.two is None)
+        cosines, tiles = aligned(shape, dtype), corners(shape, (TILE, TILE), self.two is None)
         ranges = list(self.pool.map(lambda at: self._multiply(cosines, at), tiles))
         limit = limit_of(dtype)
         close = [at for at, (low, high) in zip(tiles, ranges, strict=True) if max(-low, high) > limit]
@@ -73,21 +72,21 @@ class _Block(NamedTuple):
     def _multiply(self, cosines: np.ndarray, at: tuple[int, int]) -> tuple[float, float]:
         """Write a tile of cosines and its mirror image; the range of the tile."""
         i, j = at
-        one, two, same = self.one.part(i, _TILE), self.columns.part(j, _TILE), self._same(at)
-        product = np.matmul(one.working, two.working.T, out=cosines[i : i + _TILE, j : j + _TILE])
+        one, two, same = self.one.part(i, TILE), self.columns.part(j, TILE), self._same(at)
+        product = np.matmul(one.working, two.working.T, out=cosines[i : i + TILE, j : j + TILE])
         if same is not None and not np.array_equal(product, product.T):
             product[...] = np.triu(product) + np.triu(product, 1).T
         extent = range_of(product, same)
         if self._is_mirrored(at):
-            cosines[j : j + _TILE, i : i + _TILE] = product.T
+            cosines[j : j + TILE, i : i + TILE] = product.T
         return extent
 
     def _refine(self, cosines: np.ndarray, at: tuple[int, int], out: tuple[np.ndarray, ...]) -> None:
         """Write a tile of kernels that has close pairs, and its mirror image."""
         i, j = at
-        one, two = self.one.padded_part(i, _TILE), self.columns.padded_part(j, _TILE)
-        part = cosines[i : i + _TILE, j : j + _TILE]
-        product = np.zeros((_TILE, _TILE), cosines.dtype)
+        one, two = self.one.padded_part(i, TILE), self.columns.padded_part(j, TILE)
+        part = cosines[i : i + TILE, j : j + TILE]
+        product = np.zeros((TILE, TILE), cosines.dtype)
         product[: part.shape[0], : part.shape[1]] = part
         with precision(product.dtype):
             values = self.curve.kernels(one.q, two.q, gaps(one, two, product, self._same(at)))

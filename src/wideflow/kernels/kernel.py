@@ -19,7 +19,8 @@ from .latex import latex
 from .plan import WORK_BYTES, Plan, plan_of
 from .planes import pooled
 from .propagate import propagate, sees_products
-from .tiled import TILE, images_in_tiles, tile_sides, vectors
+from .tile import TILE
+from .tiled import images_in_tiles, tile_sides, vectors
 
 
 class Kernels(NamedTuple):

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+TILE = 336  # rows and columns of a tile of vectors: a few arrays of this size fit into a core's cache
+
 
 def corners(shape: tuple[int, ...], sides: tuple[int, int], triangle: bool) -> list[tuple[int, int]]:
     """Where tiles of `sides` rows and columns begin; where `triangle`, only those that hold some of the upper one."""

@@ -15,10 +15,9 @@ from ..nn import Cov, Layer, Repeat
 from ..nn.fold import Run
 from .angles import Rows, gaps, rows_of
 from .curved import on_curve
-from .tile import aligned, cores, corners, padded_part, precision, write
+from .tile import TILE, aligned, cores, corners, padded_part, precision, write
 from .univariate import curve_of
 
-TILE = 256  # rows and columns of a tile: its arrays fit into a core's cache
 _FEWEST = 4  # rows or columns of a tile of images
 
 
@@ -31,7 +30,7 @@ def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[Array | 
     """
     rows1, rows2 = rows_of(x1), None if x2 is None else rows_of(x2)
     curve = curve_of(net, rows1.q if rows2 is None else np.concatenate([rows1.q, rows2.q]))
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores() + 1) as pool:
         return _through_layers(net, rows1, rows2, pool) if curve is None else on_curve(curve, rows1, rows2, pool)
 
 

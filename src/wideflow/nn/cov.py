@@ -3,7 +3,6 @@
 import dataclasses
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
@@ -172,44 +171,34 @@ def _scale(pair: Pair, weight: Array) -> Pair:
     return Pair(weight * pair.q11, weight * pair.q12, weight * pair.q22, pair.delta)
 
 
-# Below, terms are in units of the new standard deviations, of which each row has one: products of variances of 1e-20 or
-# 1e20 would vanish or overflow in float32.
-
-
 def _delta_after_bias(pair: Pair, bias: Array) -> Array:
-    """1 − correlation after adding `bias` to all three moments, as a sum of terms that are never negative."""
-    v1, v2 = _inverse_root(pair.q11 + bias), _inverse_root(pair.q22 + bias)
-    unit = v1 * v2  # first: what both inputs enter alike stays the same when they change places
-    det = _in_units(pair, v1, v2) + (bias * unit) * (pair.gap * unit)
-    return _delta_from_det(det, (pair.q12 + bias) * unit, unit)
+    """1 − correlation after adding `bias` to all three moments."""
+    return _delta_of_parts(pair.q11, pair.q22, bias, bias, pair.delta)
 
 
 def _delta_of_sum(one: Pair, two: Pair) -> Array:
-    """1 − correlation of the sum of two uncorrelated pairs, as a sum of terms that are never negative."""
-    v1, v2 = _inverse_root(one.q11 + two.q11), _inverse_root(one.q22 + two.q22)
-    a1, b1, a2, b2 = root(one.q11) * v1, root(one.q22) * v2, root(two.q11) * v1, root(two.q22) * v2
-    mixed = (a1 * b1) * (a2 * b2) * (one.delta + two.delta - one.delta * two.delta)
-    skew = a1 * b2 - a2 * b1
-    # Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
-    skew = jnp.where(jnp.abs(skew) <= 4 * jnp.finfo(skew.dtype).eps * a1 * b2, 0, skew)
-    det = _in_units(one, v1, v2) + _in_units(two, v1, v2) + skew**2 + 2 * mixed
-    return _delta_from_det(det, (one.q12 + two.q12) * (v1 * v2), v1 * v2)
+    """1 − correlation of the sum of two uncorrelated pairs."""
+    return _delta_of_parts(one.q11, one.q22, two.q11, two.q22, one.delta, two.delta)
 
 
-def _in_units(pair: Pair, v1: Array, v2: Array) -> Array:
-    """The determinant of a pair whose first member is multiplied by v1, and the second by v2."""
-    return (pair.q11 * v1 * v1) * (pair.q22 * v2 * v2) * (pair.delta * (2 - pair.delta))
+def _delta_of_parts(p1: Array, p2: Array, r1: Array, r2: Array, delta_p: Array, delta_r: Array | None = None) -> Array:
+    """1 − correlation of sums of parts of variances p and r, 1 where a variance is zero; no term is ever negative.
 
+    `delta_p`, `delta_r`: those of the parts, None: zero everywhere.
 
-def _delta_from_det(det: Array, correlation: Array, scale: Array) -> Array:
-    """1 − correlation from det = 1 − correlation²: accurate near correlation 1, where subtraction is not.
-
-    1 where `scale` is zero, that is a variance.
+    In units of the sums' standard deviations, of which each row has one (products of variances of 1e-20 or 1e20 would
+    vanish or overflow in float32), the parts' deviations a, b are points of the unit circle, and
+    1 − a1 a2 (1 − δp) − b1 b2 (1 − δr) = ((a1 − a2)² + (b1 − b2)²)/2 + a1 a2 δp + b1 b2 δr.
     """
-    near = det / jnp.where(correlation > 0, 1 + correlation, 1)
-    far = 1 - correlation
-    far = far + jax.lax.stop_gradient(jnp.minimum(far, 2) - far)  # opposite inputs, but for rounding
-    return jnp.where(scale > 0, jnp.where(correlation > 0, near, far), 1)
+    v1, v2 = _inverse_root(p1 + r1), _inverse_root(p2 + r2)
+    a1, a2, b1, b2 = root(p1) * v1, root(p2) * v2, root(r1) * v1, root(r2) * v2
+    apart = (a1 - a2) ** 2 + (b1 - b2) ** 2
+    # Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
+    apart = jnp.where(apart <= (4 * jnp.finfo(apart.dtype).eps) ** 2, 0, apart)
+    total = apart / 2 + (a1 * a2) * delta_p
+    if delta_r is not None:
+        total = total + (b1 * b2) * delta_r
+    return jnp.where(v1 * v2 > 0, total, 1)
 
 
 def _inverse_root(x: Array) -> Array:
