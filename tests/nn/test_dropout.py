@@ -119,7 +119,6 @@ def test_masks_are_independent_for_inputs_and_layers_and_scaled():
     np.testing.assert_array_equal(a, drop(net, jax.random.key(0)).layers[0].apply((), x))
 
 
-@pytest.mark.slow
 def test_a_kernel_does_not_see_the_key():
     net, x = NETS["flatten"], images((2, 2), np.float32)
     np.testing.assert_array_equal(wf.Kernel(drop(net, jax.random.key(0))).ntk(x), wf.Kernel(net).ntk(x))

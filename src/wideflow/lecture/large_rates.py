@@ -8,6 +8,7 @@ from ..beyond import LearningRateSweep, LinearNetwork, SweptRates, TwoScalarMode
 from .claim import Claim, Outcome
 from .materials import fully_connected, labelled, points
 from .plot import Curve, Frame, Panel, Plot
+from .power_law import CONFIDENCE
 from .setting import Setting
 
 _EXACT = 1e-8
@@ -117,17 +118,22 @@ def residual_rates(setting: Setting) -> Outcome:
     block = nn.Residual(nn.Relu(), nn.Conv(channels, (3, 3)), nn.Relu(), nn.Conv(channels, (3, 3)))
     net = nn.Serial(nn.Conv(channels, (3, 3)), block, nn.Relu(), nn.GlobalAvgPool(), nn.Dense(data.classes))
     rates = (0.5, 1.0, 3.5)
-    sweep = LearningRateSweep(c=rates, steps=setting.pick(60, 200, 2000), probes=8, seed=setting.number("network"))
+    steps, networks = setting.pick(50, 200, 2000), setting.pick(2, 3, 3)
+    sweep = LearningRateSweep(c=rates, steps=steps, probes=8, networks=networks, seed=setting.number("network"))
     swept = sweep.run(lambda _: net, [channels], data.x, targets)
-    losses, kernel = swept.losses[0, 0, 0], swept.equal_steps.ntk[0, 0, 0]
-    rise = (losses / np.minimum.accumulate(losses, axis=1)).max(axis=1)
-    passed = bool(rise[:2].max() < 1.01 and rise[2:].min() > 1.1 and (losses[:, -1] < losses[:, 0]).all())
-    passed = passed and bool(kernel[2:].max() < 0.9 * kernel[:2].min())
-    by_rate = ", ".join(f"{r:.2f} at {c:g}" for c, r in zip(rates, rise, strict=True))
-    text = f"largest rise of the loss over what it had reached, by ηλ_0: {by_rate}; λ/λ_0 at the end "
-    text += ", ".join(f"{k:.2f}" for k in kernel)
+    losses, kernel = swept.losses[0, 0], swept.equal_steps.ntk[0, 0]  # [S, C, T + 1], [S, C]
+    rise = (losses / np.minimum.accumulate(losses, axis=2)).max(axis=2)
+    passed = bool(rise[:, :2].max() < 1.01 and rise[:, 2:].min() > 1.1 and (losses[..., -1] < losses[..., 0]).all())
+    passed = passed and bool((kernel[:, 2:].max(axis=1) < 0.9 * kernel[:, :2].min(axis=1)).all())
+    by_rate = ", ".join(f"{_range(r)} at {c:g}" for c, r in zip(rates, rise.T, strict=True))
+    text = f"over {networks} networks, largest rise of the loss over what it had reached, by ηλ_0: {by_rate}; λ/λ_0 "
+    text += f"at the end {', '.join(map(_range, kernel.T))}"
     plot = Plot("losses", f"Training loss of a residual network of {channels} channels.", text, (_losses(swept, 0),))
     return Outcome(passed, text, {"c": rates, "rise": rise, "λ/λ_0": kernel}, (plot,))
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.2f} … {values.max():.2f}"
 
 
 def critical_rate(setting: Setting) -> Outcome:
@@ -142,9 +148,10 @@ def critical_rate(setting: Setting) -> Outcome:
     rises, parts = swept.peak[:, 0] > 1.05, swept.peak[:, 1] > 1e3  # [W, S, C]; the network and its linearization
     below, above = rises[..., :3].mean(), rises[..., 3:].mean()
     linear = parts[..., :3].mean(), parts[..., 3:].mean()
-    text = (
-        f"of {rises[..., :3].size} runs below ηλ_0 = 2 the loss rises in {below:.0%}, of as many above in {above:.0%}, "
-    )
+    runs = rises[..., :3].size
+    chance = 1 - (1 - CONFIDENCE) ** (1 / runs)  # a share of runs that could have gone unseen
+    text = f"of {runs} runs below ηλ_0 = 2 the loss rises in {below:.0%}, of as many above in {above:.0%} "
+    text += f"({CONFIDENCE:.0%} bounds {chance:.0%}, {1 - chance:.0%}), "
     text += (
         f"at widths {', '.join(map(str, widths))}; the linearization diverges in {linear[0]:.0%} and {linear[1]:.0%}"
     )
