@@ -112,13 +112,13 @@ def _kernels(swept: SweptRates, w: int) -> Panel:
 
 def residual_rates(setting: Setting) -> Outcome:
     """Training loss of a wide residual network across learning rates, full batches."""
-    data = labelled(setting, setting.pick(32, 128, 1024), setting.pick(4, 8, 32))
+    data = labelled(setting, setting.pick(12, 32, 256), setting.pick(4, 8, 32))
     targets = (data.one_hot - 1 / data.classes).astype(np.float32)
-    channels = setting.pick(48, 96, 512)
+    channels = setting.pick(64, 96, 512)
     block = nn.Residual(nn.Relu(), nn.Conv(channels, (3, 3)), nn.Relu(), nn.Conv(channels, (3, 3)))
     net = nn.Serial(nn.Conv(channels, (3, 3)), block, nn.Relu(), nn.GlobalAvgPool(), nn.Dense(data.classes))
-    rates = (0.5, 1.0, 3.5)
-    steps, networks = setting.pick(50, 200, 2000), setting.pick(2, 3, 3)
+    rates = (0.5, 1.0, 4.2)
+    steps, networks = setting.pick(40, 100, 500), setting.pick(2, 3, 3)
     sweep = LearningRateSweep(c=rates, steps=steps, probes=8, networks=networks, seed=setting.number("network"))
     swept = sweep.run(lambda _: net, [channels], data.x, targets)
     losses, kernel = swept.losses[0, 0], swept.equal_steps.ntk[0, 0]  # [S, C, T + 1], [S, C]
@@ -238,7 +238,7 @@ for n in (1e4, 1e8, 1e12):
         "A wide residual network: at small learning rates the loss falls steadily, at larger ones it rises first and "
         "then falls, in a catapult.",
         "ηλ_0 < 2: monotone;   2 < ηλ_0 < η_max λ_0: catapult, λ_T < λ_0",
-        "no rise at ηλ_0 ≤ 1, a rise by 10 % or more at 3.5; λ_T there at least a tenth smaller",
+        "no rise at ηλ_0 ≤ 1, a rise by 10 % or more at 4.2; λ_T there at least a tenth smaller",
         "lecture, “Dynamics at large learning rates” (WRN 28-10 on CIFAR-10)",
         residual_rates,
         SWEPT_FAMILY + "print(beyond.LearningRateSweep(c=[0.5, 3.0], steps=60).run(family, [256], x, y))",
