@@ -13,7 +13,7 @@ from ..beyond import lazy_scaling
 from ..dynamics import GradientDescent, Trajectory, max_learning_rate
 from ..kernels import Kernel
 from .claim import Claim, Outcome
-from .materials import Points, descend, fully_connected, jacobian_ntk, keys, of_draws, points
+from .materials import Points, descend, few_numbers, few_points, fully_connected, jacobian_ntk, keys, of_draws, points
 from .plot import Curve, Panel, Plot
 from .power_law import PowerLaw, Sizes, geometric_mean
 from .setting import Setting
@@ -42,11 +42,12 @@ def _parts(run: dict[str, np.ndarray], data: Points, lr: float) -> tuple[float, 
 
 def directions(setting: Setting) -> Outcome:
     """The movement of the parameters, split by the span of the D gradients at the start, at several widths."""
-    data = points(setting, setting.pick(8, 16, 64), 1)
-    x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
+    data = few_points(setting, setting.pick(8, 16, 24), 1)
+    inputs = few_numbers(data.x)
+    x, y = jnp.asarray(inputs, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((128, 256, 512, 1024), (128, 256, 512, 1024), (256, 1024, 4096, 16384))
-    seeds = setting.pick(16, 32, 64)
-    ntk = np.asarray(Kernel(fully_connected(8, 1, nn.Tanh())).ntk(data.x))
+    seeds = setting.pick(32, 48, 64)
+    ntk = np.asarray(Kernel(fully_connected(8, 1, nn.Tanh())).ntk(inputs))
     lr = 0.5 * max_learning_rate(ntk, GradientDescent(1.0))
     outside, off = np.zeros((len(widths), seeds)), np.zeros((len(widths), seeds))
     seen = None

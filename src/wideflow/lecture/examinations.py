@@ -225,7 +225,7 @@ CLAIMS = (
         "A WideResNet type model and its linearization, SGD with momentum and square loss on CIFAR-10: outputs on "
         "training and test points overlap when there are many channels.",
         "f_t(x) = f_t^lin(x) + O(1/N), on the same batches",
-        "sup_t |f − f_lin| falls with the channels at least as N^−½ (± 0.1 beyond the 99 % interval)",
+        "sup_t |f − f_lin| falls with the channels at least as N^−½ (± 0.1 beyond the 99 % interval, 0 excluded)",
         "Lee et al. 2019, figure 6 (one block, 1024 channels, batches of 8)",
         residual_linearization,
         """import jax, wideflow as wf
@@ -246,7 +246,7 @@ print(training.run(training_members(net.apply, params), params, (x, x[:, 0, 0, :
         "The relative Frobenius change of parameters, of the finite-width NTK and of the finite-width NNGP from "
         "initialization vanishes with width, after training for many steps on a subset of MNIST.",
         "‖ΔW^ℓ‖/‖W^ℓ‖ ∝ N^−½ (first, last), N^−1 (hidden);   ‖ΔΘ‖/‖Θ‖, ‖ΔK‖/‖K‖ = O(N^−½)",
-        "−½ ± 0.1, −1 ± 0.1, −½ ± 0.15 beyond the 99 % interval; kernels at least −½; the function 0 ± 0.15",
+        "−½ ± 0.1, −1 ± 0.1, −½ ± 0.15 beyond the 99 % interval; kernels −½ or less, 0 excluded; the function 0 ± 0.15",
         "Lee et al. 2019, figure 1 (128 points, 2^17 steps)",
         frobenius_change,
         """import jax, jax.numpy as jnp, wideflow as wf
@@ -267,7 +267,7 @@ for width in (32, 128):
         "Network and linearization, SGD with batches of 64 and momentum, cross-entropy on MNIST, two hidden layers of "
         "ReLU: their logits follow each other.",
         "f_t(x) = f_t^lin(x) + O(1/N), on the same batches",
-        "sup_t |f − f_lin| falls with the width at least as N^−½ (± 0.1 beyond the 99 % interval)",
+        "sup_t |f − f_lin| falls with the width at least as N^−½ (± 0.1 beyond the 99 % interval, 0 excluded)",
         "Lee et al. 2019, figure 5 (width 2048)",
         cross_entropy_linearization,
         _LINES
@@ -285,7 +285,7 @@ loss = wf.dynamics.SoftmaxCrossEntropy()
         "Logit deviation for cross-entropy loss: it happens later in training as the network gets wider. Fully "
         "connected tanh network of depth 4 on a binary CIFAR-10 task.",
         "|f_t − f_t^lin| = O(1/N) at any fixed step; the step at which it reaches 0.1 grows with N",
-        "the step grows from width to width, by four standard errors over all; early distance at least N^−½ (± 0.1)",
+        "the step grows with each width, by four standard errors over all; early distance N^−½ or less (± 0.1, 0 excluded)",
         "lecture, “Numerical examinations”",
         logit_deviation,
         _LINES

@@ -33,8 +33,8 @@ def points(setting: Setting, train: int, test: int) -> Points:
 
 
 def few_points(setting: Setting, train: int, test: int) -> Points:
-    """The same for a handful of points: standardised over 16 at least, as two points alone would be x and −x."""
-    many = max(16, train)
+    """The same standardised over more points than are given, 16 at least: two points alone would be x and −x."""
+    many = max(16, 2 * train)
     data = points(setting, many, test)
     order = setting.random("few").permutation(many)[:train]
     return Points(data.x[order], data.y[order], data.x_test, data.y_test)

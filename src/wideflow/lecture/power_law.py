@@ -51,11 +51,15 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class Bound(PowerLaw):
-    """What is expected of a quantity that falls at least as fast as N^exponent, up to `tolerance`."""
+    """What is expected of a quantity that falls at least as fast as N^exponent, up to `tolerance`.
+
+    `not_exponent`: the competing one, None: 0, a quantity that does not fall.
+    """
 
     def holds(self, slope: Any) -> bool:
-        """Whether the interval lies below the exponent."""
-        return slope.high <= self.exponent + self.tolerance
+        """Whether the interval, widened by the tolerance, reaches down to the exponent and lies below the other."""
+        wide = slope.widened(self.tolerance)
+        return wide.low <= self.exponent and wide.high < (self.not_exponent or 0.0)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def truncation(setting: Setting) -> Outcome:
                     errors[f"order {p}"][row, s] = np.abs(path - f[s][[9, 19, 39]]).max() / change
     laws = [
         PowerLaw("order 2", -1.0, -0.5, 0.15, geometric_mean),
-        Bound("order 3", -1.0, tolerance=0.2, statistic=geometric_mean),
+        Bound("order 3", -1.0, -0.5, 0.2, statistic=geometric_mean),
         PowerLaw("order 4", -2.0, -1.0, 0.25, geometric_mean),
     ]
     return Sizes(widths, errors, "error of f, over its change").outcome(
