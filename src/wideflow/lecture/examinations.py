@@ -285,7 +285,7 @@ loss = wf.dynamics.SoftmaxCrossEntropy()
         "Logit deviation for cross-entropy loss: it happens later in training as the network gets wider. Fully "
         "connected tanh network of depth 4 on a binary CIFAR-10 task.",
         "|f_t − f_t^lin| = O(1/N) at any fixed step; the step at which it reaches 0.1 grows with N",
-        "the step grows with each width, by four standard errors over all; early distance N^−½ or less (± 0.1, 0 excluded)",
+        "the step grows with the width, by four standard errors; early distance ∝ N^−½ or less (± 0.1, 0 excluded)",
         "lecture, “Numerical examinations”",
         logit_deviation,
         _LINES

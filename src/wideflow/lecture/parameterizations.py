@@ -141,7 +141,7 @@ for width in (64, 256, 1024):
         "Dynamics between NTK and standard parameterization in general is not equivalent, but this will not affect our "
         "infinite-width results.",
         "η ∝ 1/N:   ‖ΔΘ‖/‖Θ‖ → 0,   f_t by its own Θ_0;   Θ/N → Σ over layers without the first, not Θ of NTK scaling",
-        "exponents −1 ± 0.15 (−½ excluded), −½ or less (0 excluded), −½ ± 0.1 beyond 99 %; the mean at its own limit alone",
+        "−1 ± 0.15 (−½ excluded), −½ or less (0 excluded), −½ ± 0.1 beyond 99 %; the mean at its limit alone",
         "Sohl-Dickstein et al. 2020; lecture, “Different parameterizations”",
         standard,
         """import jax, numpy as np, wideflow as wf
