@@ -54,7 +54,7 @@ def test_standard_parameters_have_their_standard_deviations_and_no_multipliers(x
         assert abs(float(leaf.std()) / std - 1) < 5 / (2 * leaf.size) ** 0.5
     (W1, B1), (W2, B2) = ((np.asarray(p["W"]), np.asarray(p["B"])) for p in (first, second))
     expected = (X @ W1 + B1) @ W2 + B2
-    np.testing.assert_allclose(net.apply((first, second), jnp.asarray(X)), expected, rtol=1e-12)
+    np.testing.assert_allclose(net.apply((first, second), jnp.asarray(X)), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.slow
