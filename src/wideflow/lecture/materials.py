@@ -16,7 +16,7 @@ _TOGETHER = 16  # networks that are drawn and held at once
 
 
 class Points(NamedTuple):
-    """Two classes of a data set, targets ±1; rows are standardised over the training points."""
+    """Two classes of a data set, targets ±1; rows are standardised over the training points, see `few_numbers`."""
 
     x: Float[np.ndarray, "D d"]
     y: Float[np.ndarray, " D"]
@@ -29,7 +29,8 @@ def points(setting: Setting, train: int, test: int) -> Points:
     found = datasets.load(setting.data)
     make = datasets.regression if found.y.dtype.kind == "f" else datasets.binary
     task = make(found, train=train, test=test, seed=setting.seed, drop_constant=True)
-    return Points(task.x_train, task.y_train, task.x_test, task.y_test)
+    x = few_numbers(np.concatenate([task.x_train, task.x_test]))
+    return Points(x[: len(task.x_train)], task.y_train, x[len(task.x_train) :], task.y_test)
 
 
 def few_points(setting: Setting, train: int, test: int) -> Points:
@@ -41,8 +42,12 @@ def few_points(setting: Setting, train: int, test: int) -> Points:
 
 
 def few_numbers(x: np.ndarray) -> np.ndarray:
-    """Inputs `[n, n]` with the inner products x·x'/d of `x [n, d]`: nothing else enters a Gaussian first layer."""
-    return np.linalg.cholesky(x @ x.T / x.shape[1]) * len(x) ** 0.5
+    """Inputs `[n, min(n, d)]` with the inner products x·x'/d of `x [n, d]`: nothing else enters a Gaussian first layer.
+
+    They are the coordinates of x in its own span, so that networks on a few images of many pixels take no longer.
+    """
+    n, d = x.shape
+    return x if n >= d else np.linalg.qr(x.T, mode="r").T * (n / d) ** 0.5
 
 
 class Labelled(NamedTuple):
