@@ -53,15 +53,15 @@ def _architectures(setting: Setting) -> dict[str, tuple[nn.Layer, np.ndarray, np
     images = labelled(setting, count, setting.pick(4, 8, 32))
     signs = np.where(images.one_hot.argmax(axis=1) % 2, 1.0, -1.0)
     convolution = nn.Conv(64 * size, (3, 3), 2**0.5)
-    block = nn.Residual(nn.Relu(), nn.Conv(32 * size, (3, 3)), nn.Relu(), nn.Conv(32 * size, (3, 3)))
+    block = nn.Residual(nn.Relu(), nn.Conv(48 * size, (3, 3)), nn.Relu(), nn.Conv(48 * size, (3, 3)))
     return {
         "fully connected, tanh": (fully_connected(512 * size, 1, nn.Tanh(), 1.3), data.x, data.y),
         "fully connected, ReLU": (fully_connected(512 * size, 1, nn.Relu(), 2**0.5), data.x, data.y),
         "convolutional": (nn.Serial(convolution, nn.Relu(), nn.Flatten(), nn.Dense(1)), images.x, signs),
         "residual": (
-            nn.Serial(nn.Conv(32 * size, (3, 3)), block, nn.Relu(), nn.Flatten(), nn.Dense(1)),
-            images.x,
-            signs,
+            nn.Serial(nn.Conv(48 * size, (3, 3)), block, nn.Relu(), nn.Flatten(), nn.Dense(1)),
+            images.x[: count // 2],
+            signs[: count // 2],
         ),
     }
 

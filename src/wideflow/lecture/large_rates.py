@@ -75,8 +75,8 @@ def catapult(setting: Setting) -> Outcome:
     """Networks of two widths on data, swept over the learning rate: loss and kernel in each phase."""
     data = points(setting, setting.pick(24, 64, 256), 1)
     x, y = data.x.astype(np.float32), data.y[:, None].astype(np.float32)
-    widths, steps = setting.pick((256, 1024), (512, 2048), (512, 2048, 8192)), setting.pick(120, 300, 1000)
-    rates = (0.5, 1.0, 1.8, 2.5, 2.8, 3.2)
+    widths, steps = setting.pick((512, 2048), (512, 2048), (512, 2048, 8192)), setting.pick(120, 300, 1000)
+    rates = (0.5, 1.0, 1.8, 2.4, 2.6, 2.8)
     sweep = LearningRateSweep(c=rates, steps=steps, networks=setting.pick(3, 5, 8), seed=setting.number("networks"))
     swept = sweep.run(lambda n: fully_connected(n, 1, nn.Relu(), 2**0.5), widths, x, y)
     c = np.array(rates)

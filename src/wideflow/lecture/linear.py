@@ -21,8 +21,8 @@ def linearization(setting: Setting) -> Outcome:
     """Train networks and their linearizations on the same full batches, at several widths."""
     data = points(setting, setting.pick(16, 32, 128), 16)
     x, y, probes = (jnp.asarray(a, jnp.float32) for a in (data.x, data.y[:, None], data.x_test))
-    widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
-    seeds, steps = 16, setting.pick(100, 300, 1000)
+    widths = setting.pick((128, 256, 512, 1024), (128, 256, 512, 1024), (128, 512, 2048, 8192))
+    seeds, steps = 32, setting.pick(40, 300, 1000)
     net = partial(fully_connected, depth=2, activation=nn.Tanh(), b=0.1)
     lr = _RATE * max_learning_rate(np.asarray(Kernel(net(8)).ntk(data.x)), GradientDescent(1.0))
     run = SideBySide(x, y, probes, SquareLoss(), lr, np.tile(np.arange(len(x)), (steps, 1)), every=steps // 20)
