@@ -47,7 +47,10 @@ def few_numbers(x: np.ndarray) -> np.ndarray:
     They are the coordinates of x in its own span, so that networks on a few images of many pixels take no longer.
     """
     n, d = x.shape
-    return x if n >= d else np.linalg.qr(x.T, mode="r").T * (n / d) ** 0.5
+    if n >= d:
+        return x
+    _, coordinates = np.linalg.qr(x.T)
+    return coordinates.T * (n / d) ** 0.5
 
 
 class Labelled(NamedTuple):
