@@ -95,8 +95,8 @@ def triple_descent(setting: Setting) -> Outcome:
     smooth = (widths >= 10) & (np.abs(np.log(widths / second)) > 0.3)
     off = np.maximum(low / expected, expected / high)[smooth].max()
     between, after = slice(2, 6), -1
-    low_between = max(high[between].min(), high[after])
-    passed = bool(off < 1.1 and low[[1, 6]].min() > 3 * low_between)
+    around = max(high[between].min(), high[after])
+    passed = bool(off < 1.1 and low[[1, 6]].min() > 3 * around)
     fine = np.geomspace(1, 5 * samples, 160)
     curves = [
         Curve("theory", fine, theory.errors(fine).test, kind="theory"),

@@ -78,7 +78,7 @@ CLAIMS = (
         "Backing off slightly from infinite width there is an ordering: lower equations of the tower are more "
         "suppressed in the inverse width, so that it can be truncated.",
         "dO_p/dt = 0:   error O(1/N) for p = 2 and 3,   O(1/N²) for p = 4",
-        "exponents −1 ± 0.15 (−½ excluded), at most −1 (+ 0.2), −2 ± 0.25 (−1 excluded) beyond the 99 % interval",
+        "exponents −1 ± 0.15 (−½ excluded), −1 or less (± 0.2, −½ excluded), −2 ± 0.25 (−1 excluded) beyond 99 %",
         "Huang and Yau 2020; the orders pair by the parity of random signs, Dyer and Gur-Ari 2020",
         truncation,
         """import jax, jax.numpy as jnp, wideflow as wf
