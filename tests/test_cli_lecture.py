@@ -78,6 +78,7 @@ def test_list_names_every_claim_and_tests_none(lecture, tmp_path):
         (("kernel-recursoin",), "Nearest: kernel-recursion"),
         (("--quick", "--full"), "one of the two"),
         (("--seed", "-1"), "not negative"),
+        (("--processes", "0"), "--processes 0: wanted a positive number"),
         (("--data", "digitz"), "digits"),
         (("kernel-recursoin", "--data", "mnist"), "Nearest: kernel-recursion"),
         (("--out", "/proc/nowhere"), "cannot be written to"),
@@ -105,7 +106,7 @@ def test_ctrl_c_keeps_what_is_finished(lecture, experiment, tmp_path):
         raise KeyboardInterrupt
 
     experiment(stopped)
-    code, _, err = lecture("function-space", "--quick", "--out", "page")
+    code, _, err = lecture("function-space", "--quick", "--out", "page", "--processes", "1")
     assert code == 130
     assert "0 of 3 claims were tested; the same command goes on" in err
     assert json.loads((tmp_path / "page/results.json").read_text())["status"] == "interrupted"
@@ -132,7 +133,7 @@ def test_folder_that_cannot_hold_what_is_found_is_one_message(lecture, experimen
 
 
 def test_ctrl_c_while_the_page_is_written_keeps_the_numbers(lecture, experiment, tmp_path, monkeypatch):
-    def press(results, out):
+    def press(*arguments):
         raise KeyboardInterrupt
 
     experiment(lambda setting: Outcome(True, "1"))
@@ -156,17 +157,17 @@ def test_pipe_sees_plain_lines(lecture, experiment, monkeypatch):
     monkeypatch.setattr(lecture_progress, "_QUIET", 0.0)
     experiment(lambda setting: setting.tell(0.4) or Outcome(True, "1"))
     _, out, err = lecture(NAME, "--quick")
-    assert "1/1 The kernel moves the function: 40%" in err
+    assert "0/1 done; The kernel moves the function: 40%" in err
     assert "HOLDS 1/1 The kernel moves the function (0." in err
     assert "\x1b" not in out + err
 
 
 def test_terminal_shows_a_bar_for_the_whole_and_one_for_the_claim(capsys):
     claim, *_ = all_claims()
-    with lecture_progress.followed(Console(stderr=True, force_terminal=True, width=40, _environ={})) as bars:
-        bars.began(claim, 1, 2)(0.5)
+    with lecture_progress.followed(Console(stderr=True, force_terminal=True, width=40, _environ={}), 2) as bars:
+        bars.began(claim)(0.5)
         bars.progress.refresh()
-        bars.found({"title": claim.title, "passed": True, "measured": "1"}, kept=True)
+        bars.found({"id": claim.id, "title": claim.title, "passed": True, "measured": "1"}, kept=True)
     shown = capsys.readouterr().err
     for words in ("the lecture", "50%", "HOLDS", "1/2 The kernel moves the", "(kept)"):
         assert words in shown

@@ -144,7 +144,7 @@ def test_interrupted_comparison_keeps_what_is_finished(stage, after, count, verd
 @pytest.fixture(scope="module")
 def honest():
     """Both ensembles of a comparison in which the theory has something to predict, at a rate that is given."""
-    settings = Settings(width=128, depth=2, activation="erf", networks=50, steps=16, train=32, test=32, lr=1.0)
+    settings = Settings(width=128, depth=2, activation="erf", networks=100, steps=16, train=32, test=32, lr=1.0)
     theory = Theory(settings, Probes.of(task_of(settings)))
     wide, narrow = (train(settings, theory, width, lambda _: None) for width in (128, 32))
     return Ensembles(theory, wide, narrow)

@@ -7,8 +7,8 @@ import pytest
 from wideflow import nn
 from wideflow.dynamics import Ensemble, Gaussian, GradientDescent, HeavyBall
 from wideflow.lecture import Setting, all_claims
-from wideflow.lecture.run import outcome_of
 from wideflow.lecture.sections import SECTIONS
+from wideflow.lecture.workers import outcome_of
 
 CLAIMS = all_claims()
 QUICK = ("function-equation", "kernel-equation", "parameter-solution", "eigenmodes", "relu-integrals", "discrete-steps")

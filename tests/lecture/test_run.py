@@ -15,7 +15,7 @@ class Watched:
     def __init__(self):
         self.entries, self.kept = [], []
 
-    def began(self, claim, number, of):
+    def began(self, claim):
         return lambda share: None
 
     def found(self, entry, kept):

@@ -158,6 +158,8 @@ def diagnose(
 
 _LECTURE_DATA = "digits, mnist, fashion_mnist, cifar10 for every claim (default: what suits each and is at hand)"
 
+_PROCESSES = "claims tested at once (default: one a core, at most 4; one on an accelerator)"
+
 
 @app.command()
 def lecture(
@@ -171,6 +173,9 @@ def lecture(
     out: Annotated[Path, typer.Option("--out", help="folder of the page and the numbers", metavar="DIR")] = Path(
         "runs/lecture"
     ),
+    processes: Annotated[
+        int | None, typer.Option("--processes", help=_PROCESSES, metavar="N", show_default=False)
+    ] = None,
     listed: Annotated[bool, typer.Option("--list", help="name the claims and stop")] = False,
     check: Annotated[bool, typer.Option("--check", help="exit with 1 if a claim fails")] = False,
 ) -> None:
@@ -189,7 +194,8 @@ def lecture(
             list_claims()
             return
         scale = "quick" if quick else "full" if full else "default"
-        code = run(Request(tuple(claims or ()), scale, data, seed, out, shlex.join(["wideflow", *sys.argv[1:]])), check)
+        command = shlex.join(["wideflow", *sys.argv[1:]])
+        code = run(Request(tuple(claims or ()), scale, data, seed, out, command, processes), check)
     raise typer.Exit(code)
 
 

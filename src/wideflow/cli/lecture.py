@@ -5,21 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 from rich.text import Text
 
 from ..compare.folder import PAGE, RESULTS, check_place
 from ..compare.settings import SettingsError
 from ..datasets import load
+from ..kernels.tile import cores
 from ..lecture import Claim, Lecture, Setting, UnknownClaimError, all_claims, chosen_claims
 from ..lecture.sections import SECTIONS
 from ..lecture.store import FOLDER
+from ..lecture.workers import WorkerError
 from .comparison import FAILED, tell, undisturbed
 from .failures import INTERRUPTED, say
 from .lecture_progress import followed
 from .verdicts import NARROW, verdict_table
 
 _INDENT = 2
+_PROCESSES = 4  # each takes up to a few GiB
 
 
 def list_claims() -> None:
@@ -49,11 +53,14 @@ class Request:
     seed: int
     out: Path
     command: str
+    processes: int | None = None
 
     def lecture(self) -> Lecture:
         """The lecture that was asked for; SettingsError or DataError before anything is computed."""
         if self.seed < 0:
             raise SettingsError(f"--seed {self.seed}: wanted a number that is not negative")
+        if self.processes is not None and self.processes < 1:
+            raise SettingsError(f"--processes {self.processes}: wanted a positive number")
         try:
             claims = chosen_claims(self.names)
         except UnknownClaimError as error:
@@ -61,7 +68,13 @@ class Request:
         check_place(self.out, FOLDER)
         if self.data is not None:
             load(self.data)  # which downloads it where it must
-        return Lecture(claims, Setting(self.scale, seed=self.seed), self.out, self.data, self.command)
+        setting = Setting(self.scale, seed=self.seed)
+        return Lecture(claims, setting, self.out, self.data, self.command, self.processes or usual_processes())
+
+
+def usual_processes() -> int:
+    """How many claims are tested at once: one a core up to four, and one at a time on an accelerator."""
+    return min(cores(), _PROCESSES) if jax.default_backend() == "cpu" else 1
 
 
 def run(request: Request, check: bool) -> int:
@@ -71,9 +84,11 @@ def run(request: Request, check: bool) -> int:
     data = f" on {request.data}" if request.data else ""
     tell(f"{count}{data}, {request.scale} size, seed {request.seed}. Results go to {request.out}")
     try:
-        with followed(Console(stderr=True)) as watcher:
+        with followed(Console(stderr=True), len(lecture.claims)) as watcher:
             results = lecture.run(watcher)
-        return _finish(results, request.out, check)
+        return _finish(results, request.out, check, lecture.processes)
+    except WorkerError as error:
+        raise SettingsError(str(error)) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise SettingsError(
@@ -81,7 +96,7 @@ def run(request: Request, check: bool) -> int:
         ) from error
 
 
-def _finish(results: Mapping[str, Any], out: Path, check: bool) -> int:
+def _finish(results: Mapping[str, Any], out: Path, check: bool, processes: int) -> int:
     """Write the numbers first, then the page; print the verdicts and where the page is."""
     from ..report import write_json, write_lecture
 
@@ -90,7 +105,7 @@ def _finish(results: Mapping[str, Any], out: Path, check: bool) -> int:
         (out / PAGE).unlink(missing_ok=True)  # of the run that is replaced
     try:
         tell("writing the page")
-        page = write_lecture(results, out)
+        page = write_lecture(results, out, processes)
     except KeyboardInterrupt:
         say(f"Stopped by Ctrl-C while the page was written; the same command goes on. The numbers: {out / RESULTS}")
         return INTERRUPTED

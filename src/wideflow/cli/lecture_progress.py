@@ -19,10 +19,10 @@ _QUIET = 10.0  # seconds between two lines on one claim where there is no termin
 
 
 @contextmanager
-def followed(console: Console) -> Iterator["Bars | Lines"]:
-    """Whatever suits the console."""
+def followed(console: Console, claims: int) -> Iterator["Bars | Lines"]:
+    """Whatever suits the console, for so many claims."""
     if not console.is_terminal or console.is_dumb_terminal:
-        yield Lines(console)
+        yield Lines(console, claims)
         return
     columns = (
         TextColumn("{task.description}", table_column=Column(overflow="fold")),
@@ -31,75 +31,65 @@ def followed(console: Console) -> Iterator["Bars | Lines"]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, redirect_stdout=False) as progress:
-        yield Bars(progress)
-
-
-@dataclass
-class Count:
-    """Which claim of how many is at hand, and since when."""
-
-    number: int = 0
-    of: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    def line(self, entry: Mapping[str, Any], kept: bool) -> Table:
-        """A verdict as soon as it is known, with how long it took."""
-        line = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
-        took = "kept" if kept else f"{time.monotonic() - self.started:.1f} s"
-        found = entry["measured"] if entry["passed"] is not None else entry["note"]
-        text = Text(f"{self.number}/{self.of} {entry['title']} ({took}): {found}")
-        line.add_row(verdict_word(entry["passed"]), text)
-        return line
+        yield Bars(progress, claims)
 
 
 @dataclass
 class Bars:
-    """A bar for the whole and one for the claim at hand; verdicts above them."""
+    """A bar for the whole and one for each claim that is being tested; verdicts above them."""
 
     progress: Progress
-    count: Count = field(default_factory=Count)
-    whole: TaskID | None = None
-    task: TaskID | None = None
+    claims: int
+    tasks: dict[str, TaskID] = field(default_factory=dict)
+    done: int = 0
 
-    def began(self, claim: Claim, number: int, of: int) -> Callable[[float], None]:
-        """A new bar; the whole moves on."""
-        if self.whole is None:
-            self.whole = self.progress.add_task("the lecture", total=of)
-        self.count = Count(number, of)
-        task = self.task = self.progress.add_task(claim.title, total=1.0)
+    def __post_init__(self):
+        self.whole = self.progress.add_task("the lecture", total=self.claims)
+
+    def began(self, claim: Claim) -> Callable[[float], None]:
+        """A new bar."""
+        task = self.tasks[claim.id] = self.progress.add_task(claim.title, total=1.0)
         return lambda share: self.progress.update(task, completed=share)
 
     def found(self, entry: Mapping[str, Any], kept: bool) -> None:
-        """The bar of the claim becomes a line."""
-        assert self.whole is not None
-        assert self.task is not None
-        self.progress.remove_task(self.task)
-        self.progress.update(self.whole, completed=self.count.number)
-        self.progress.console.print(self.count.line(entry, kept))
+        """The bar of the claim becomes a line; the whole moves on."""
+        if entry["id"] in self.tasks:
+            self.progress.remove_task(self.tasks.pop(entry["id"]))
+        self.done += 1
+        self.progress.update(self.whole, completed=self.done)
+        self.progress.console.print(_line(entry, kept, self.done, self.claims))
 
 
 @dataclass
 class Lines:
-    """A line a claim, and one every ten seconds while a claim is tested and says how far it is."""
+    """A line a claim, and one every ten seconds on a claim that is being tested and says how far it is."""
 
     console: Console
-    count: Count = field(default_factory=Count)
-    title: str = ""
-    printed: float = 0.0
+    claims: int
+    done: int = 0
+    printed: float = field(default_factory=time.monotonic)
 
-    def began(self, claim: Claim, number: int, of: int) -> Callable[[float], None]:
+    def began(self, claim: Claim) -> Callable[[float], None]:
         """Nothing is printed before there is something to say."""
-        self.count, self.title = Count(number, of), claim.title
-        self.printed = self.count.started
-        return self._advance
+        return lambda share: self._advance(claim.title, share)
 
     def found(self, entry: Mapping[str, Any], kept: bool) -> None:
         """Print the verdict."""
-        self.console.print(self.count.line(entry, kept))
+        self.done += 1
+        self.printed = time.monotonic()
+        self.console.print(_line(entry, kept, self.done, self.claims))
 
-    def _advance(self, share: float) -> None:
-        now = time.monotonic()
-        if now - self.printed >= _QUIET:
-            self.printed = now
-            words = f"{self.count.number}/{self.count.of} {self.title}: {share:.0%}"
+    def _advance(self, title: str, share: float) -> None:
+        if time.monotonic() - self.printed >= _QUIET:
+            self.printed = time.monotonic()
+            words = f"{self.done}/{self.claims} done; {title}: {share:.0%}"
             self.console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(entry: Mapping[str, Any], kept: bool, done: int, claims: int) -> Table:
+    """A verdict as soon as it is known, with how long it took."""
+    line = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
+    took = "kept" if kept else f"{entry['seconds']:.1f} s"
+    found = entry["measured"] if entry["passed"] is not None else entry["note"]
+    line.add_row(verdict_word(entry["passed"]), Text(f"{done}/{claims} {entry['title']} ({took}): {found}"))
+    return line

@@ -19,9 +19,8 @@ class Agreement:
     """How far S networks are from a Gaussian process at some points, at one time.
 
     `mean_error`: root mean square over the points of (mean of networks − mean of theory). `standard_error`: what it
-    would be, on average, by chance. `mean_limit`: its 99.73 % quantile by chance. `variance_ratio`: variance of the
-    networks over the theory's, both summed over the points; `ratio_low`, `ratio_high`: its central 99.73 % interval
-    by chance.
+    would be, on average, by chance. `mean_limit`: its quantile by chance. `variance_ratio`: variance of the
+    networks over the theory's, both summed over the points; `ratio_low`, `ratio_high`: its central interval by chance.
     """
 
     mean_error: float
@@ -38,7 +37,11 @@ class Agreement:
 
     @classmethod
     def of(
-        cls, outputs: Float[np.ndarray, "S n"], mean: Float[np.ndarray, " n"], cov: Float[np.ndarray, "n n"]
+        cls,
+        outputs: Float[np.ndarray, "S n"],
+        mean: Float[np.ndarray, " n"],
+        cov: Float[np.ndarray, "n n"],
+        confidence: float = THREE_SIGMA,
     ) -> "Agreement":
         """Compare the outputs of S networks with a Gaussian process at the same n points."""
         from scipy.stats import chi2
@@ -48,11 +51,11 @@ class Agreement:
         freedom = trace**2 / np.sum(cov**2)
         standard_error = np.sqrt(trace / (n * S))
         spread = freedom * (S - 1)
-        low, high = chi2.ppf([(1 - THREE_SIGMA) / 2, (1 + THREE_SIGMA) / 2], spread) / spread
+        low, high = chi2.ppf([(1 - confidence) / 2, (1 + confidence) / 2], spread) / spread
         return cls(
             mean_error=float(np.sqrt(np.mean((outputs.mean(axis=0) - mean) ** 2))),
             standard_error=float(standard_error),
-            mean_limit=float(standard_error * np.sqrt(chi2.ppf(THREE_SIGMA, freedom) / freedom)),
+            mean_limit=float(standard_error * np.sqrt(chi2.ppf(confidence, freedom) / freedom)),
             variance_ratio=float(outputs.var(axis=0, ddof=1).sum() / trace),
             ratio_low=float(low),
             ratio_high=float(high),

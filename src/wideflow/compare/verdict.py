@@ -1,10 +1,10 @@
 """A verdict: one claim of the theory against the trained networks, with its error bar.
 
 Every limit has two parts. Chance: what finitely many networks allow with probability 99.73 % (three standard
-deviations) at one snapshot. Width: the theory is exact at infinite width and its error falls as 1/width, so a quarter
-of the error seen at a quarter of the width is allowed, times 1.5, because higher orders hide part of the first in the
-narrow networks' error. The second part is measured, yet it cannot excuse a wrong theory: an error that does not fall
-with width is nearly three times what is allowed.
+deviations) at all snapshots together, each given an equal share of the rest (Bonferroni). Width: the theory is exact at
+infinite width and its error falls as 1/width, so a quarter of the error seen at a quarter of the width is allowed,
+times 1.5, because higher orders hide part of the first in the narrow networks' error. The second part is measured, yet
+it cannot excuse a wrong theory: an error that does not fall with width is nearly three times what is allowed.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .statistics import Agreement
+from .statistics import THREE_SIGMA, Agreement
 from .theory import Prediction, Theory
 from .trained import Trained
 
@@ -59,12 +59,17 @@ class Ensembles:
         """The share of the narrow ensemble's error that the wide one may have."""
         return HIGHER_ORDERS * self.narrow.width / self.wide.width
 
+    @property
+    def confidence(self) -> float:
+        """With what probability chance keeps within its limit at one snapshot."""
+        return 1 - (1 - THREE_SIGMA) / len(self.theory.steps)
+
     def agreements(self, trained: Trained, prediction: Prediction) -> list[Agreement]:
         """Agreement on the held-out probes, for every snapshot."""
         held_out = self.theory.probes.held_out
         outputs = trained.outputs[:, :, held_out]
         return [
-            Agreement.of(outputs[:, k], prediction.mean[k, held_out], prediction.cov[k])
+            Agreement.of(outputs[:, k], prediction.mean[k, held_out], prediction.cov[k], self.confidence)
             for k in range(len(self.theory.steps))
         ]
 

@@ -87,6 +87,8 @@ def variance_verdict(ensembles: Ensembles, wide: list[Agreement], narrow: list[A
 
 def loss_verdict(ensembles: Ensembles, part: str) -> Verdict:
     """Mean loss of the networks on the training or the test points."""
+    from scipy.stats import t
+
     theory, probes = ensembles.theory, ensembles.theory.probes
     where, y = getattr(probes, part), getattr(probes.task, f"y_{part}")
     expected = theory.ntk.loss(where, y)
@@ -94,7 +96,7 @@ def loss_verdict(ensembles: Ensembles, part: str) -> Verdict:
     mean = wide.mean(axis=0)
     limit = Limit(
         np.abs(mean - expected),
-        3 * wide.std(axis=0, ddof=1) / np.sqrt(len(wide)),
+        t.isf((1 - ensembles.confidence) / 2, len(wide) - 1) * wide.std(axis=0, ddof=1) / np.sqrt(len(wide)),
         ensembles.allowed_share * np.abs(narrow.mean(axis=0) - expected),
     )
     k = limit.worst

@@ -107,9 +107,9 @@ def attention(setting: Setting) -> Outcome:
     """Heads and their channels to infinity; the rows of an image are the tokens."""
     x = _images(setting, setting.pick(3, 6, 16)).mean(axis=-1)
     families = {"softmax, 1/d": _softmax, "linear scores, 1/√d": _linear_scores}
-    heads = setting.pick((6, 12, 24, 48), (8, 16, 32, 64), (16, 32, 64, 128))
+    heads = setting.pick((4, 8, 16, 32), (8, 16, 32, 64), (16, 32, 64, 128))
     found = np.asarray(Kernel(_linear_scores(4)).ntk(x), np.float64)
-    outcome = _distances(setting, families, x, heads, setting.pick(48, 96, 128))
+    outcome = _distances(setting, families, x, heads, 128)
     return _written_out(outcome, found, _attention_by_hand(x.astype(np.float64)))
 
 

@@ -68,7 +68,7 @@ def peak_time(setting: Setting) -> Outcome:
     )
     panel = Panel(curves, "width n", "step of the largest loss", log="x")
     plot = Plot("peak", "When the loss peaks.", f"Slopes in ln n: {text}", (panel,))
-    return Outcome(max(off) < 0.06, f"slope in ln n: {text}", {"slope": slopes, "expected": expected}, (plot,))
+    return Outcome(bool(max(off) < 0.06), f"slope in ln n: {text}", {"slope": slopes, "expected": expected}, (plot,))
 
 
 def catapult(setting: Setting) -> Outcome:

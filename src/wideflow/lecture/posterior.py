@@ -23,7 +23,7 @@ _KINDS: tuple[Kind, ...] = ("ntk", "nngp", "ntkgp")
 
 
 def _trained(net: nn.Serial, data: Points, rates: tuple[float, ...], params: Any) -> dict[str, Array]:
-    """Outputs on test points after full-batch descent of all weights, and of the readout alone."""
+    """Outputs on test points after full-batch descent of all weights, and of the readout alone; those at the start."""
     x, y, x_test = (jnp.asarray(a, jnp.float32) for a in (data.x, data.y, data.x_test))
     slope = jax.grad(lambda p: 0.5 * jnp.mean((net.apply(p, x)[:, 0] - y) ** 2))
 
@@ -35,7 +35,8 @@ def _trained(net: nn.Serial, data: Points, rates: tuple[float, ...], params: Any
 
         return net.apply(jax.lax.fori_loop(0, _STEPS, step, params), x_test)[:, 0]
 
-    return {"all": end(rates[0], 1.0), "readout": end(rates[1], 0.0)}
+    start = net.apply(params, jnp.concatenate([x, x_test]))[:, 0]
+    return {"all": end(rates[0], 1.0), "readout": end(rates[1], 0.0), "start": start}
 
 
 def _limit(ensemble: Ensemble, data: Points, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +74,7 @@ def _judged(wide: dict[str, np.ndarray], narrow: dict[str, np.ndarray], limits: 
     ratio = {way: variance_ratio(wide[way], narrow[way], limits[kind][1]) for way, kind in own.items()}
     off, allowed = variance_ratio(wide["all"], narrow["all"], posterior)
     apart = limits["ntk"][0] - limits["nngp"][0]
-    along = [(f["all"] - f["readout"]) @ apart / (apart @ apart) for f in (wide, narrow)]  # of the same networks
+    along = [_of_the_mean((f["all"] - f["readout"]) @ apart / (apart @ apart), f["start"]) for f in (wide, narrow)]
     error = along[0].std(ddof=1) / len(along[0]) ** 0.5
     same = mean_error(along[0][:, None], along[1][:, None], np.ones(1))
     held = max(*mean.values(), same) < 1 and all(abs(value - 1) <= limit for value, limit in ratio.values())
@@ -83,6 +84,12 @@ def _judged(wide: dict[str, np.ndarray], narrow: dict[str, np.ndarray], limits: 
     text += f"; from the NNGP's mean (0) to the NTK-GP's (1): {along[0].mean():.2f} ± {error:.2f} from readout to all"
     numbers = {"ratio": ratio, "over posterior": (off, allowed), "mean": mean, "between": (along[0].mean(), error)}
     return Outcome(passed, text, numbers, (_plot(wide, limits, text),))
+
+
+def _of_the_mean(values: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Values `[S]` of the same mean without what follows linearly from the outputs at the start, whose mean is zero."""
+    slopes, *_ = np.linalg.lstsq(start - start.mean(axis=0), values - values.mean())
+    return values - start @ slopes
 
 
 def _named(

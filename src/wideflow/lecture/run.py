@@ -1,22 +1,20 @@
 """The lecture from its first claim to its last, resumable after each."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from jax.errors import JaxRuntimeError
-
 from .. import __version__
-from ..datasets import DataError
 from ..report.store import plain
-from .claim import Claim, NotHereError, Outcome
+from .claim import Claim, Outcome
 from .sections import SECTIONS
 from .setting import Setting
 from .store import Store
+from .workers import at_once, in_turn
 
 _PACKAGES = ("jax", "equinox", "diffrax", "optax", "numpy", "scipy")
 
@@ -25,8 +23,8 @@ _PACKAGES = ("jax", "equinox", "diffrax", "optax", "numpy", "scipy")
 class Watcher(Protocol):
     """Whoever follows the lecture while it runs."""
 
-    def began(self, claim: Claim, number: int, of: int) -> Callable[[float], None]:
-        """A claim is being tested; the returned function is called with the share that is done."""
+    def began(self, claim: Claim) -> Callable[[float], None]:
+        """A claim is being tested, maybe beside others; the returned function is called with the share that is done."""
         ...
 
     def found(self, entry: dict[str, Any], kept: bool) -> None:
@@ -39,7 +37,8 @@ class Lecture:
     """Claims, the setting they are tested in, and the folder they are kept in.
 
     `data`: the data set every claim shall use; None for the one that suits each best and is at hand. What was found
-    before with the same settings and the same library is not computed again.
+    before with the same settings and the same library is not computed again. `processes`: how many claims are tested at
+    once; more than one for claims of the registry alone.
     """
 
     claims: Sequence[Claim]
@@ -47,34 +46,46 @@ class Lecture:
     folder: Path
     data: str | None = None
     command: str = "wideflow lecture"
+    processes: int = 1
 
     def run(self, watcher: Watcher) -> dict[str, Any]:
-        """Test every claim; the results for the page. Ctrl-C ends the run, and the results hold what is finished."""
+        """Test every claim; the results for the page. Ctrl-C ends the run, and the results hold what is finished.
+
+        Errors: WorkerError where one of several processes dies.
+        """
         results = self._frame()
-        store = Store(self.folder)
+        entries: dict[str, Any] = {}
         try:
-            for number, claim in enumerate(self.claims, 1):
-                results["claims"].append(self._tested(claim, number, store, watcher))
+            with closing(self._entries(watcher)) as found:
+                for name, entry, kept in found:
+                    entries[name] = entry
+                    watcher.found(entry, kept)
             results |= {"status": "complete", "status_note": None}
         except KeyboardInterrupt:
-            done = len(results["claims"])
+            done = len(entries)
             results["status_note"] = f"{done} of {len(self.claims)} claims were tested; the same command goes on."
+        results["claims"] = [entries[claim.id] for claim in self.claims if claim.id in entries]
         return results
 
-    def _tested(self, claim: Claim, number: int, store: Store, watcher: Watcher) -> dict[str, Any]:
-        tell = watcher.began(claim, number, len(self.claims))
-        setting = replace(self.setting.with_data(claim.data, self.data), tell=tell)
-        entry = store.find(claim, setting)
-        kept = entry is not None
-        if entry is None:
-            started = time.monotonic()
-            outcome = self._noted(claim, setting, outcome_of(claim, setting))
-            extra = {"setting": shown(setting), "seconds": round(time.monotonic() - started, 2)}
-            entry = plain(claim.entry(outcome) | extra)
-            if outcome.passed is not None:  # what could not run may run the next time
-                store.keep(claim, setting, entry)
-        watcher.found(entry, kept)
-        return entry
+    def _entries(self, watcher: Watcher) -> Generator[tuple[str, dict[str, Any], bool]]:
+        """Every claim's name with its entry, and whether that is from an earlier run: those first."""
+        store, waiting = Store(self.folder), []
+        for claim in self.claims:
+            setting = self.setting.with_data(claim.data, self.data)
+            entry = store.find(claim, setting)
+            if entry is None:
+                waiting.append((claim, setting))
+            else:
+                yield claim.id, entry, True
+        several = self.processes > 1 and len(waiting) > 1
+        tested = at_once(waiting, self.processes, watcher.began) if several else in_turn(waiting, watcher.began)
+        with closing(tested):
+            for claim, setting, outcome, seconds in tested:
+                extra = {"setting": shown(setting), "seconds": round(seconds, 2)}
+                entry = plain(claim.entry(self._noted(claim, setting, outcome)) | extra)
+                if outcome.passed is not None:  # what could not run may run the next time
+                    store.keep(claim, setting, entry)
+                yield claim.id, entry, False
 
     def _noted(self, claim: Claim, setting: Setting, outcome: Outcome) -> Outcome:
         """Say so where another data set than the one that suits the claim best was taken for lack of it."""
@@ -97,24 +108,6 @@ class Lecture:
             "sections": SECTIONS,
             "claims": [],
         }
-
-
-def outcome_of(claim: Claim, setting: Setting) -> Outcome:
-    """Run an experiment. What is missing here is NOT RUN with the reason; anything else that goes wrong FAILS."""
-    try:
-        return claim.experiment(setting)
-    except (NotHereError, DataError) as reason:
-        return Outcome(None, "–", note=str(reason))
-    except Exception as error:  # a library that raises where the lecture promises a number has failed the claim
-        if _is_machine(error):
-            return Outcome(None, "–", note=f"This machine does not suffice: {type(error).__name__}: {error}")
-        return Outcome(False, f"the experiment raised {type(error).__name__}", note=str(error))
-
-
-def _is_machine(error: Exception) -> bool:
-    """Whether memory or the disk, and not the library, is at fault."""
-    exhausted = isinstance(error, JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
-    return exhausted or isinstance(error, MemoryError | OSError)
 
 
 def shown(setting: Setting) -> dict[str, Any]:

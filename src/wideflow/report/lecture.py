@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..processes import helpers
 from .formula import label
 from .page import render
 from .picture import Picture, data_uri, picture, svg
@@ -14,16 +15,17 @@ from .store import plain, write_bytes
 from .style import figure_style
 from .summary import lecture_data, lecture_sentence
 
+_MANY = 10  # claims whose figures take longer than processes take to start
 _CORRECTED = re.compile(r"(The slide|The lecture|The literature) (.+?[.:;]) (?=[A-Z])(.+)", re.DOTALL)
 
 
-def write_lecture(results: Mapping[str, Any], out: Path) -> Path:
+def write_lecture(results: Mapping[str, Any], out: Path, processes: int = 1) -> Path:
     """Write index.html and figures/*.svg, *.png into the folder; returns the path of the page.
 
-    `results` is what results.json holds. The same results give the same bytes.
+    `results` is what results.json holds; `processes` draw it. The same results give the same bytes.
     """
     results = plain(results)
-    entries = [_entry(claim) for claim in results["claims"]]
+    entries = _entries(results["claims"], processes)
     pictures = {figure["picture"].name: figure["picture"] for entry in entries for figure in entry["figures"]}
     for one in pictures.values():
         one.write(out / "figures")
@@ -39,6 +41,13 @@ def write_lecture(results: Mapping[str, Any], out: Path) -> Path:
         "pictures": pictures,
     }
     return write_bytes(render("lecture.html.j2", context).encode(), out / "index.html")
+
+
+def _entries(claims: Sequence[Mapping[str, Any]], processes: int) -> list[dict[str, Any]]:
+    if processes == 1 or len(claims) < _MANY:
+        return list(map(_entry, claims))
+    with helpers(processes) as pool:
+        return list(pool.map(_entry, claims))
 
 
 def _entry(claim: Mapping[str, Any]) -> dict[str, Any]:
