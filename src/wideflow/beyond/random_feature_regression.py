@@ -78,22 +78,15 @@ class RandomFeatureRegression:
         Where the least risk is that of λ → 0 or of no fit at all (λ → ∞, risk P1 + P*), the ridge is 0 or inf.
         """
         psi1, psi2 = np.broadcast_arrays(np.asarray(psi1, np.float64), np.asarray(psi2, np.float64))
-        best = [self._best(a, b) for a, b in zip(psi1.ravel(), psi2.ravel(), strict=True)]
-        ridge, risk = np.array(best).reshape(*psi1.shape, 2).transpose((psi1.ndim, *range(psi1.ndim)))
-        return Optimum(ridge, risk)
-
-    def _best(self, psi1: float, psi2: float) -> tuple[float, float]:
         scale = self.constants.nonlinear**2
-        risks = self.risk(psi1, psi2, scale * 10.0**_GRID)
-        i = int(np.argmin(risks))
-        low, high = _GRID[max(i - 1, 0)], _GRID[min(i + 1, len(_GRID) - 1)]
-        inside = _golden_section(lambda t: float(self.risk(psi1, psi2, scale * 10.0**t)), low, high)
-        candidates = [
-            (0.0, float(self.risk(psi1, psi2, 0.0))),
-            (np.inf, self.linear_power + self.nonlinear_power),
-            (scale * 10.0**inside, float(self.risk(psi1, psi2, scale * 10.0**inside))),
-        ]
-        return min(candidates, key=lambda c: c[1])
+        i = np.argmin(self.risk(psi1[..., None], psi2[..., None], scale * 10.0**_GRID), axis=-1)
+        low, high = _GRID[np.maximum(i - 1, 0)], _GRID[np.minimum(i + 1, len(_GRID) - 1)]
+        inside = scale * 10.0 ** _golden_section(lambda t: self.risk(psi1, psi2, scale * 10.0**t), low, high)
+        ridges = np.stack([np.zeros(psi1.shape), np.full(psi1.shape, np.inf), inside])
+        no_fit = np.full(psi1.shape, self.linear_power + self.nonlinear_power)
+        risks = np.stack([self.risk(psi1, psi2, 0.0), no_fit, self.risk(psi1, psi2, inside)])
+        best = np.argmin(risks, axis=0)[None]
+        return Optimum(*(np.take_along_axis(values, best, axis=0)[0] for values in (ridges, risks)))
 
     def _factors(self, psi1: Any, psi2: Any, ridge: Any) -> tuple[Numbers, Numbers]:
         given = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (psi1, psi2, ridge)))
@@ -132,12 +125,13 @@ def _ratio(u2: np.ndarray, least: np.ndarray, gap: np.ndarray, zeta2: float) -> 
     return np.where(u2 > 0, np.exp(log), 0.0)
 
 
-def _golden_section(function: Any, low: float, high: float, steps: int = 60) -> float:
-    """The minimum of a function with one valley between `low` and `high`."""
+def _golden_section(function: Any, low: np.ndarray, high: np.ndarray, steps: int = 60) -> np.ndarray:
+    """The minima of functions with one valley each between `low` and `high`."""
     share = (np.sqrt(5) - 1) / 2
     for _ in range(steps):
         left, right = high - share * (high - low), low + share * (high - low)
-        low, high = (low, right) if function(left) < function(right) else (left, high)
+        lower = function(left) < function(right)
+        low, high = np.where(lower, low, left), np.where(lower, right, high)
     return (low + high) / 2
 
 
