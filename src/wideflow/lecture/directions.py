@@ -89,7 +89,7 @@ def lazy(setting: Setting) -> Outcome:
     net = fully_connected(width, 1, nn.Tanh())
     ntk = np.asarray(Kernel(net).ntk(data.x))
     t = 4 * len(data.x) / np.linalg.eigvalsh(ntk)[-1]  # four times that of the fastest mode
-    alphas, seeds = (8.0, 16.0, 32.0, 64.0), setting.pick(12, 24, 48)
+    alphas, seeds = (8.0, 16.0, 32.0, 64.0), setting.pick(16, 32, 48)
     found = lazy_scaling(net, data.x, data.y, alphas, "centred", seeds, t, 40, setting.number("networks"))
     samples = {"αh − its linearization": found.outputs, "parameters": found.parameters, "kernel": found.ntk}
     laws = [PowerLaw(name, -1.0, -0.5, statistic=geometric_mean) for name in samples]

@@ -52,7 +52,7 @@ def frobenius_change(setting: Setting) -> Outcome:
     data = points(setting, setting.pick(16, 32, 128), 1)
     x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (128, 256, 512, 1024), (256, 512, 1024, 2048, 4096))
-    seeds, steps = setting.pick(12, 12, 12), setting.pick(256, 1024, 2**17)
+    seeds, steps = setting.pick(16, 16, 12), setting.pick(128, 1024, 2**17)
     net = fully_connected(8, 3, nn.Relu(), 2**0.5)
     lr = 0.5 * max_learning_rate(np.asarray(Kernel(net).ntk(data.x)), GradientDescent(1.0))
     found: dict[str, list[np.ndarray]] = {}

@@ -65,7 +65,7 @@ def standard(setting: Setting) -> Outcome:
     inputs = few_numbers(data.x)  # the share of the first layer is the number of inputs over the width
     x, y = jnp.asarray(inputs, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
-    seeds, found, along = setting.pick(40, 32, 32), {}, []
+    seeds, found, along = setting.pick(48, 32, 32), {}, []
     nets = [nn.reparameterize(fully_connected(width, 2, nn.Tanh()), "standard", x) for width in widths]
     limits = [np.asarray(Kernel(net).ntk(inputs), np.float64) for net in nets]
     ntk = np.asarray(Kernel(fully_connected(8, 2, nn.Tanh())).ntk(inputs), np.float64)
