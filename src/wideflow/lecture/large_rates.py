@@ -143,7 +143,7 @@ def critical_rate(setting: Setting) -> Outcome:
     x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y[:, None], jnp.float32)
     widths = setting.pick((512, 1024, 2048), (512, 2048, 4096), (1024, 4096, 16384))
     rates = (1.7, 1.8, 1.9, 2.2, 2.3, 2.5)
-    steps, seed = setting.pick(150, 300, 600), setting.number("networks")
+    steps, seed = setting.pick(100, 300, 600), setting.number("networks")
     sweep = LearningRateSweep(c=rates, steps=steps, orders=(None, 1), networks=3, seed=seed)
     swept = sweep.run(lambda n: fully_connected(n, 1, nn.Tanh(), 1.3), widths, x, y)
     rise = _largest_rise(swept.losses[:, 0])  # [W, S, C], of the networks
