@@ -348,6 +348,18 @@ def test_products_with_vectors_are_those_of_the_matrix(outputs, x64):
     np.testing.assert_allclose(operator.product(vectors), matrix @ vectors, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("outputs", ["channels", pytest.param("diagonal", marks=pytest.mark.slow)])
+def test_products_take_the_part_of_a_vector_that_belongs_to_an_output(outputs, x64):
+    net, x = nn.Serial(nn.Conv(4, 3), nn.Relu(), nn.Conv(2, 3)), normal(3, 5, 2)
+    kernel = EmpiricalKernel(net.apply, net.init(jax.random.key(0), x), outputs=outputs)
+    blocks = np.asarray(kernel.ntk(x)).reshape(3, 3, -1)
+    sets = blocks.shape[-1]
+    vectors = RNG.standard_normal((3 * sets, 2))
+    expected = np.einsum("ijs,jsm->ism", blocks, vectors.reshape(3, sets, 2)).reshape(-1, 2)
+    np.testing.assert_allclose(kernel.product(x, vectors), expected, rtol=1e-11, atol=1e-11)
+    assert kernel.operator(x).checked().product(vectors).shape == expected.shape
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("outputs", ["full", "trace"])
 def test_products_with_complex_vectors_are_those_of_the_hermitian_matrix(outputs, x64):

@@ -101,10 +101,11 @@ class EmpiricalKernel(eqx.Module):
     def product(self, x1: Any, vectors: Any, x2: Any = None) -> Any:
         """Θ(x1, x2) times vectors, without the matrix: a backward pass over x2 and a Jacobian-vector product over x1.
 
-        `vectors`: `[n2, m]` for "trace" and "pseudo", `[n2 · out, m]` (outputs innermost) for "full"; the result has
-        rows for x1. Cost: for each vector, about five evaluations of f; for "trace", for each output of each vector.
-        Vectors may be complex where outputs are; the result then is. Raises ValueError for other `outputs`, and vectors
-        of another length.
+        `vectors`: `[n2, m]` for "trace" and "pseudo", `[n2 · out, m]` (outputs innermost) for "full" and "diagonal",
+        where each output's kernel takes its own part of a vector, `[n2 · pixels, m]` for "channels"; the result has
+        rows for x1. Cost: about five evaluations of f for each vector of "full" and "pseudo", and of the others for
+        each output of each vector. Vectors may be complex where outputs are; the result then is. Raises ValueError for
+        vectors of another length.
         """
         return self._run(_product, x1, x2, vectors)
 
@@ -113,7 +114,7 @@ class EmpiricalKernel(eqx.Module):
         work = self._plan_work(x, None)
         if work.view.complex:
             raise ValueError("operator: the solvers take real symmetric kernels; `product` has complex ones too")
-        points = _rows(x) * (work.sets.entries if self.outputs == "full" else 1)
+        points = _rows(x) * work.sets.rows
         epsilon = float(jnp.finfo(work.dtype).eps)
         return ProductOperator(lambda v: self.product(x, v), points, epsilon, "the empirical NTK")
 

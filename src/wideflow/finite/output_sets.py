@@ -39,6 +39,11 @@ class OutputSets:
         ]
 
     @property
+    def rows(self) -> int:
+        """Rows that an input has in the matrix of the kernel, s a."""
+        return self.sizes[0] * self.sizes[1]
+
+    @property
     def gradients(self) -> int:
         """Gradients an input needs, s a q."""
         return math.prod(self.sizes)

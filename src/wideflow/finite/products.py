@@ -14,11 +14,9 @@ from .empirical_work import Work
 def product(work: Work, x1: Any, x2: Any, vectors: Array) -> Array:
     """Θ(x1, x2) V = J(x1) R J(x2)^† V; shapes as in `EmpiricalKernel.product`."""
     sets, n2 = work.sets, len(jax.tree.leaves(x2)[0])
-    if sets.kind in ("channels", "diagonal"):
-        raise ValueError('product: wanted outputs="trace", "pseudo" or "full"')
     if not work.reverse:
         raise ValueError("product: wanted a function with a reverse derivative; a while_loop has none, a scan has")
-    rows = n2 * (sets.entries if sets.kind == "full" else 1)
+    rows = n2 * sets.rows
     if vectors.ndim != 2 or len(vectors) != rows:
         raise ValueError(f"vectors: wanted [{rows}, m], got {list(vectors.shape)}")
     dtype = np.result_type(work.dtype, np.complex64) if work.view.complex else work.dtype
@@ -27,13 +25,15 @@ def product(work: Work, x1: Any, x2: Any, vectors: Array) -> Array:
     if sets.kind == "full":
         result = jax.lax.map(lambda v: _moved(work, x1, x2, v.reshape(n2, -1)).ravel(), columns)
         return result.T.astype(given)
-    combinations = sets.combinations(work.dtype).reshape(-1, sets.entries).astype(dtype)
+    combinations = sets.combinations(work.dtype).reshape(sets.rows, -1, sets.entries).astype(dtype)
 
-    def of_column(v: Array) -> Array:
-        each = jax.lax.map(lambda c: _moved(work, x1, x2, v[:, None] * c[None]) @ c, combinations)
+    def of_set(one: tuple[Array, Array]) -> Array:
+        v, some = one  # [n2], [q, entries]
+        each = jax.lax.map(lambda c: _moved(work, x1, x2, v[:, None] * c[None]) @ c, some)
         return jnp.sum(each, axis=0) / jnp.asarray(sets.divisor, dtype)
 
-    return jax.lax.map(of_column, columns).T.astype(given)
+    result = jax.lax.map(lambda v: jax.lax.map(of_set, (v.reshape(n2, -1).T, combinations)).T.ravel(), columns)
+    return result.T.astype(given)
 
 
 def _moved(work: Work, x1: Any, x2: Any, v: Array) -> Array:
