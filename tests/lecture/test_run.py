@@ -146,3 +146,9 @@ def test_settings_differ_by_what_results_depend_on():
     assert setting.number("a") != setting.number("b")
     with pytest.raises(ValueError, match="wanted one of"):
         Setting("slow")
+
+
+def test_a_claim_without_data_says_none_and_is_kept_whatever_the_data(tmp_path):
+    entry = run_lecture(tmp_path, claim(held, data=()), data="mnist")[0]["claims"][0]
+    assert (entry["setting"]["data"], entry["note"]) == ("", "")
+    assert run_lecture(tmp_path, claim(held, data=()))[1].kept == [True]

@@ -34,7 +34,7 @@ class Claim:
     `statement`: what the lecture says. `formula`: the same as a formula. `expected`: the value to be found and its
     tolerance. `source`: where both come from. `experiment`: a pure function of the setting. `code`: some ten lines of
     wideflow that show it on their own. `correction`: what is wrong on the slide, where something is. `data`: the data
-    sets that suit it, best first.
+    sets that suit it, best first; none where it needs none.
     """
 
     id: str

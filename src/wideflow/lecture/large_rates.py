@@ -192,6 +192,7 @@ model = TwoScalarModel(width=1e6)
 for c in (1.0, 3.0, 5.0):
     run = model.run(c, 40)
     print(c, model.phase(c), run.loss.max() / run.loss[0], run.diverged)""",
+        data=(),
     ),
     Claim(
         "peak-time",
@@ -206,6 +207,7 @@ for c in (1.0, 3.0, 5.0):
 for n in (1e4, 1e8, 1e12):
     model = TwoScalarModel(width=n)
     print(n, model.run(3.0, 100).peak_step, model.peak_time(3.0))""",
+        data=(),
     ),
     Claim(
         "catapult",

@@ -89,7 +89,7 @@ class Lecture:
 
     def _noted(self, claim: Claim, setting: Setting, outcome: Outcome) -> Outcome:
         """Say so where another data set than the one that suits the claim best was taken for lack of it."""
-        best = claim.data[0]
+        best = next(iter(claim.data), "")
         if self.data is not None or setting.data == best:
             return outcome
         note = f"On {setting.data}: {best} is not at hand (set WIDEFLOW_DATA, or --data {best} to download it)."

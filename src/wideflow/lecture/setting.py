@@ -19,7 +19,8 @@ class Setting:
     """What an experiment is a pure function of, and nothing else.
 
     `scale`: "quick" (seconds), "default" (a minute or two on two cores), "full" (as in the lecture; for a GPU).
-    `data`: the name of a data set. `seed`: of everything random. `tell(share)`: called with the share that is done.
+    `data`: the name of a data set, empty where none is used. `seed`: of everything random. `tell(share)`: called with
+    the share that is done.
     """
 
     scale: str = "default"
@@ -44,7 +45,12 @@ class Setting:
         return int(self.random(purpose).integers(2**31))
 
     def with_data(self, names: Sequence[str], wanted: str | None) -> "Setting":
-        """The same on the wanted data set, or else on the first of `names` that is at hand, or else on digits."""
+        """The same on the wanted data set, or else on the first of `names` that is at hand, or else on digits.
+
+        Without `names` no data set is used, whatever is wanted, and `data` is empty.
+        """
+        if not names:
+            return replace(self, data="")
         return replace(self, data=wanted or next((name for name in names if _at_hand(name)), "digits"))
 
 

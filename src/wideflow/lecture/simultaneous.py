@@ -166,6 +166,7 @@ ratios = np.array([0.5, 1.0, 2.0, 4.0])
 print(theory.risk(ratios, 2.0, 1e-3))
 simulation = beyond.RandomFeatureSimulation(beyond.centred(nn.Relu()), noise=0.25, dimension=30, seeds=4)
 print(simulation.risk(ratios, 2.0, 1e-3).mean)""",
+        data=(),
     ),
     Claim(
         "triple-descent",
@@ -182,6 +183,7 @@ from wideflow import beyond
 constants = beyond.HermiteConstants.of(lambda z: jnp.tanh(2 * z))
 theory = beyond.NTKRegression(constants, 200, 100, 1e-7, noise=0.3, first_layer=1e-4, parameters="counted")
 print(theory.peaks, theory.errors([2, 30, 200, 1000]).test)""",
+        data=(),
     ),
     Claim(
         "depth-and-width",
@@ -202,5 +204,6 @@ draws = [wf.EmpiricalKernel(net.apply, net.init(key, x)).ntk(x)[0, 0] for key in
 print(np.mean(np.square(draws)) / np.mean(draws) ** 2, wf.beyond.NtkFluctuations.of(net).second_moment)""",
         "The literature gives exp(5β) up to constants. As a law with numbers it is wrong: the growth with small β is "
         "1 + (11/3) β, not 1 + 5 β.",
+        data=(),
     ),
 )

@@ -63,11 +63,12 @@ def lecture_data(results: Mapping[str, Any]) -> str:
     claims = results["claims"]
     if not claims:
         return ""
-    names = [claim["setting"]["data"] for claim in claims]
+    names = [claim["setting"]["data"] or "none" for claim in claims]
     counts = ", ".join(f"{name} ({names.count(name)})" for name in dict.fromkeys(names))
     seeds = ", ".join(str(seed) for seed in dict.fromkeys(claim["setting"]["seed"] for claim in claims))
     scales = ", ".join(dict.fromkeys(claim["setting"]["scale"] for claim in claims))
-    return f"Size: {scales}. Statements by data set: {counts}. Seed: {seeds}. Taken: {duration(_seconds(claims))}."
+    taken = duration(_seconds(claims))
+    return f"Size: {scales}. Statements by data set: {counts}. Seed: {seeds}. Taken, summed over statements: {taken}."
 
 
 def _seconds(claims: Sequence[Mapping[str, Any]]) -> float:
