@@ -48,7 +48,7 @@ def _paths(net: nn.Layer, x: Array, y: Array, rates: Array, batches: Array, para
 
 def _architectures(setting: Setting) -> dict[str, tuple[nn.Layer, np.ndarray, np.ndarray]]:
     """Networks with one output, with inputs and targets ±1."""
-    count, size = setting.pick(16, 24, 64), setting.pick(1, 2, 8)
+    count, size = setting.pick(16, 16, 64), setting.pick(1, 1, 8)
     data = points(setting, count, 1)
     images = labelled(setting, count, setting.pick(4, 8, 32))
     signs = np.where(images.one_hot.argmax(axis=1) % 2, 1.0, -1.0)
@@ -76,7 +76,7 @@ def _ways(setting: Setting, points_: int, steps: int) -> dict[str, tuple[np.ndar
 
 def settings(setting: Setting) -> Outcome:
     """Four architectures with full batches, and one with minibatches and with a decaying rate, on both sides of 2."""
-    steps, seeds = setting.pick(60, 150, 1000), setting.pick(3, 6, 12)
+    steps, seeds = setting.pick(60, 100, 1000), setting.pick(3, 4, 12)
     found = {}
     families = _architectures(setting)
     for place, (name, (net, x, y)) in enumerate(families.items()):

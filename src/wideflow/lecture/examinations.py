@@ -85,8 +85,8 @@ def residual_linearization(setting: Setting) -> Outcome:
     train, probes = setting.pick(64, 256, 40_000), setting.pick(32, 64, 1024)
     data = labelled(setting, train + probes, setting.pick(4, 8, 32))
     targets = data.one_hot - 1 / data.classes
-    channels = setting.pick((8, 16, 32, 64), (16, 32, 64, 128), (128, 256, 512, 1024))
-    seeds, steps = setting.pick(8, 6, 4), setting.pick(20, 200, 20_000)
+    channels = setting.pick((8, 16, 32, 64), (12, 24, 48, 96), (128, 256, 512, 1024))
+    seeds, steps = setting.pick(8, 8, 4), setting.pick(20, 80, 20_000)
     net = partial(_residual, classes=data.classes)
     critical = max_learning_rate(np.asarray(Kernel(net(4)).ntk(data.x[:16])), GradientDescent(1.0))
     batches = batch_order(train, 8, steps, seed=setting.number("batches"))

@@ -113,13 +113,13 @@ def _kernels(swept: SweptRates, w: int) -> Panel:
 
 def residual_rates(setting: Setting) -> Outcome:
     """Training loss of a wide residual network across learning rates, full batches."""
-    data = labelled(setting, setting.pick(12, 32, 256), setting.pick(4, 8, 32))
+    data = labelled(setting, setting.pick(12, 16, 256), setting.pick(4, 8, 32))
     targets = (data.one_hot - 1 / data.classes).astype(np.float32)
-    channels = setting.pick(64, 96, 512)
+    channels = setting.pick(64, 64, 512)
     block = nn.Residual(nn.Relu(), nn.Conv(channels, (3, 3)), nn.Relu(), nn.Conv(channels, (3, 3)))
     net = nn.Serial(nn.Conv(channels, (3, 3)), block, nn.Relu(), nn.GlobalAvgPool(), nn.Dense(data.classes))
     rates = (0.5, 1.0, 4.2)
-    steps, networks = setting.pick(40, 100, 500), setting.pick(2, 3, 3)
+    steps, networks = setting.pick(40, 60, 500), setting.pick(2, 3, 3)
     sweep = LearningRateSweep(c=rates, steps=steps, probes=8, networks=networks, seed=setting.number("network"))
     swept = sweep.run(lambda _: net, [channels], data.x, targets)
     losses, kernel = swept.losses[0, 0], swept.equal_steps.ntk[0, 0]  # [S, C, T + 1], [S, C]

@@ -1,6 +1,5 @@
 """A simple example: how every part of a network with one hidden layer scales with its width."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,7 @@ def _measured(setting: Setting, quantities: Any, least: int) -> Sizes:
     data = points(setting, 4, 1)
     x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (64, 256, 1024, 4096))
-    seeds = setting.pick(least, 4 * least, 16 * least)
+    seeds = setting.pick(least, 8 * least, 16 * least)
     found: dict[str, list[np.ndarray]] = {}
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
@@ -61,8 +60,10 @@ def velocities(setting: Setting) -> Outcome:
 
 
 def _kernel_velocities(net: nn.Serial, params: Any, x: Array, y: Array) -> dict[str, Array]:
-    ntk, velocity = jax.jvp(lambda p: jacobian_ntk(net, p, x)[0], (params,), (_direction(net, params, x, y),))
-    return {"Θ": ntk[0], "dΘ/dt": velocity[1], "Σ|terms|": _absolute_terms(net, params, x, y)}
+    along = lambda y: jax.jvp(lambda p: jacobian_ntk(net, p, x)[0], (params,), (_direction(net, params, x, y),))  # noqa: E731
+    (ntk, velocity), (_, of_outputs) = along(y), along(jnp.zeros_like(y))
+    sizes = {"Θ": ntk[0], "dΘ/dt": velocity[1], "Σ|terms|": _absolute_terms(net, params, x, y)}
+    return sizes | {"|mean dΘ/dt|": of_outputs[1]}  # what targets add changes its sign with the readout's: mean zero
 
 
 def _absolute_terms(net: nn.Serial, params: Any, x: Array, y: Array) -> Array:
@@ -82,14 +83,13 @@ def _absolute_terms(net: nn.Serial, params: Any, x: Array, y: Array) -> Array:
 def kernel_velocity(setting: Setting) -> Outcome:
     """The kernel's velocity at initialisation, and the sum of its terms' sizes."""
     sizes = _measured(setting, _kernel_velocities, 128)
-    sizes = replace(sizes, samples={**sizes.samples, "|mean dΘ/dt|": sizes.samples["dΘ/dt"]})
     laws = [
         PowerLaw("Θ", 0.0, not_exponent=-0.5),
         PowerLaw("dΘ/dt", -1.0, not_exponent=-0.5),
         PowerLaw("Σ|terms|", -0.5, not_exponent=-1.0),
     ]
     if setting.scale != "quick":  # the mean takes more seeds than its size
-        laws.append(PowerLaw("|mean dΘ/dt|", -1.0, not_exponent=-0.5, statistic=absolute_mean, tolerance=0.2))
+        laws.append(PowerLaw("|mean dΘ/dt|", -1.0, not_exponent=-0.5, statistic=absolute_mean))
     return sizes.outcome(laws, "The kernel and its velocity at initialisation; the sizes of its terms add up to more.")
 
 
