@@ -109,12 +109,13 @@ def of_draws(net: nn.Layer, x: Array, many: Array, measure: Callable[[Any], Any]
     """`measure(params)` of the networks drawn from the keys `many [S]`, along a leading axis S, in float64.
 
     Networks are drawn outside of what is compiled: random numbers cost XLA a second for every shape, each time anew.
+    They are stacked by NumPy, which compiles nothing.
     """
     compiled = jax.jit(lambda some: jax.lax.map(measure, some))
     found = []
     for first in range(0, len(many), _TOGETHER):
         drawn = [net.init(key, x) for key in many[first : first + _TOGETHER]]
-        measured = compiled(jax.tree.map(lambda *leaves: jnp.stack(leaves), *drawn))
+        measured = compiled(jax.tree.map(lambda *leaves: np.stack(leaves), *drawn))
         found.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), measured))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
