@@ -67,10 +67,10 @@ def _convolutional(channels: int, classes: int) -> nn.Serial:
 
 def convolutional(setting: Setting) -> Outcome:
     """A convolutional network and its Taylor polynomials on the same batches, cross-entropy, decaying rates."""
-    train, test = setting.pick((96, 64), (512, 256), (20_000, 2000))
+    train, test = setting.pick((96, 64), (256, 128), (20_000, 2000))
     data = labelled(setting, train + test, setting.pick(4, 8, 32))
-    net = _convolutional(setting.pick(16, 32, 128), data.classes)
-    steps, seeds = setting.pick(60, 150, 9000), setting.pick(6, 6, 6)
+    net = _convolutional(setting.pick(16, 24, 128), data.classes)
+    steps, seeds = setting.pick(60, 90, 9000), setting.pick(6, 6, 6)
     rates = 0.1 * 0.1 ** (np.arange(steps) // (steps // 3))
     batches = batch_order(train, 32, steps, seed=setting.number("batches"))
     x, y = jnp.asarray(data.x), jnp.asarray(data.one_hot)
