@@ -265,9 +265,10 @@ def parity(count: int) -> beyond.LearningTask:
 def line(kind: str, name: str, function: Callable[[], Any]) -> str:
     """Run one row; a line of the table."""
     started = time.perf_counter()
-    found = str(function()).strip().splitlines()
+    found = str(function()).strip().splitlines()[-1]
     seconds = time.perf_counter() - started
-    return f"| {kind} | {name} | {seconds:.1f} | {WANTED[kind]} | {found[-1]} |"
+    cells = kind, name, f"{seconds:.1f}", str(WANTED[kind]), " ".join(found.replace("|", r"\|").split())
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
