@@ -93,7 +93,7 @@ def lazy(setting: Setting) -> Outcome:
     found = lazy_scaling(net, data.x, data.y, alphas, "centred", seeds, t, 40, setting.number("networks"))
     samples = {"αh − its linearization": found.outputs, "parameters": found.parameters, "kernel": found.ntk}
     laws = [PowerLaw(name, -1.0, -0.5, statistic=geometric_mean) for name in samples]
-    return Sizes(alphas, samples, "relative size", "scale α", "α").outcome(
+    return Sizes(alphas, samples, "relative size", "scale α", "α", paired=True).outcome(
         laws, f"Distance from the linearization, and changes of parameters and kernel, at width {width}."
     )
 

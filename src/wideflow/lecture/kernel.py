@@ -101,7 +101,7 @@ def _training(setting: Setting, of_one: Any) -> Sizes:
     data = points(setting, setting.pick(16, 32, 128), 16)
     x, y, x_test = (jnp.asarray(a, jnp.float32) for a in (data.x, data.y, data.x_test))
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
-    seeds = setting.pick(16, 16, 32)
+    seeds = 32
     limit = np.linalg.eigvalsh(np.asarray(Kernel(fully_connected(8, 2, nn.Tanh(), _W, _B)).ntk(data.x)))[-1]
     lr = float(len(data.x) / limit)
     found: dict[str, list[list[float]]] = {}

@@ -108,7 +108,7 @@ def drift(setting: Setting) -> Outcome:
     x = jnp.asarray(data.x / data.x.shape[1] ** 0.5, jnp.float32)
     y = jnp.asarray(data.y, jnp.float32)
     widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
-    seeds, samples = setting.pick(16, 32, 64), {}
+    seeds, samples = setting.pick(32, 32, 64), {}
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
         theta = setting.random(f"width {width}").standard_normal((seeds, width, x.shape[1] + 1))

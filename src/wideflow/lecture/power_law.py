@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..beyond.correction_scaling import geometric_mean as geometric_mean
-from ..beyond.slope import Statistic, fit_slope, root_mean_square
+from ..beyond.slope import Slope, Statistic, fit_paired_slope, fit_slope, root_mean_square
 from .claim import Outcome
 from .plot import Curve, Panel, Plot
 
@@ -43,7 +42,7 @@ class PowerLaw:
     tolerance: float = 0.1
     statistic: Statistic = root_mean_square
 
-    def holds(self, slope: Any) -> bool:
+    def holds(self, slope: Slope) -> bool:
         """Whether the interval, widened by the tolerance, holds the exponent and not the competing one."""
         wide = slope.widened(self.tolerance)
         return wide.contains(self.exponent) and not (self.not_exponent is not None and wide.contains(self.not_exponent))
@@ -56,7 +55,7 @@ class Bound(PowerLaw):
     `not_exponent`: the competing one, None: 0, a quantity that does not fall.
     """
 
-    def holds(self, slope: Any) -> bool:
+    def holds(self, slope: Slope) -> bool:
         """Whether the interval, widened by the tolerance, reaches down to the exponent and lies below the other."""
         wide = slope.widened(self.tolerance)
         return wide.low <= self.exponent and wide.high < (self.not_exponent or 0.0)
@@ -66,7 +65,8 @@ class Bound(PowerLaw):
 class Sizes:
     """Quantities measured at several widths. `samples`: by the law's label, `[n, S]` over widths and seeds.
 
-    `what`: the quantity, for the axis. `along`, `letter`: what was varied, where that is not the width N.
+    `what`: the quantity, for the axis. `along`, `letter`: what was varied, where that is not the width N. `paired`: a
+    column is one network everywhere, its intervals those of the geometric mean over networks.
     """
 
     widths: Sequence[float]
@@ -74,10 +74,11 @@ class Sizes:
     what: str = "size"
     along: str = "width N"
     letter: str = "N"
+    paired: bool = False
 
     def outcome(self, laws: Sequence[PowerLaw], caption: str, note: str = "") -> Outcome:
         """The exponents with their intervals, and the figure with one guide a law."""
-        slopes = {law.label: fit_slope(self.widths, self.samples[law.label], law.statistic, CONFIDENCE) for law in laws}
+        slopes = {law.label: self._slope(law) for law in laws}
         passed = all(law.holds(slopes[law.label]) for law in laws)
         measured = "; ".join(f"{label}: {self.letter}^{slope}" for label, slope in slopes.items())
         curves = [curve for law in laws for curve in self._curves(law)]
@@ -87,6 +88,12 @@ class Sizes:
             label: {"slope": slope.value, "low": slope.low, "high": slope.high} for label, slope in slopes.items()
         }
         return Outcome(passed, measured, numbers, (Plot("width", caption, alt, (panel,)),), note)
+
+    def _slope(self, law: PowerLaw) -> Slope:
+        samples = self.samples[law.label]
+        if self.paired:
+            return fit_paired_slope(self.widths, samples, CONFIDENCE)
+        return fit_slope(self.widths, samples, law.statistic, CONFIDENCE)
 
     def _curves(self, law: PowerLaw) -> tuple[Curve, Curve]:
         widths, samples = np.asarray(self.widths, float), self.samples[law.label]
