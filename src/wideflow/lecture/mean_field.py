@@ -107,7 +107,7 @@ def drift(setting: Setting) -> Outcome:
     data = points(setting, setting.pick(16, 32, 128), 1)
     x = jnp.asarray(data.x / data.x.shape[1] ** 0.5, jnp.float32)
     y = jnp.asarray(data.y, jnp.float32)
-    widths = setting.pick((64, 128, 256, 512), (64, 128, 256, 512, 1024), (128, 512, 2048, 8192))
+    widths = setting.pick((128, 256, 512, 1024), (128, 256, 512, 1024, 2048), (128, 512, 2048, 8192))
     seeds, samples = setting.pick(32, 32, 64), {}
     for row, width in enumerate(widths):
         setting.tell(row / len(widths))
