@@ -43,7 +43,9 @@ def test_a_process_that_dies_is_one_error_that_says_what_to_do():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT to a group of processes")
 def test_ctrl_c_ends_the_processes_and_keeps_what_is_finished(tmp_path):
-    command = [sys.executable, "-c", "from wideflow.cli import main; main()", "lecture", "kernel-equation"]
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # where tests run detached
+    code += "from wideflow.cli import main; main()"
+    command = [sys.executable, "-c", code, "lecture", "kernel-equation"]
     command += [
         "attention-limit",
         "convolutional-limit",
@@ -56,9 +58,14 @@ def test_ctrl_c_ends_the_processes_and_keeps_what_is_finished(tmp_path):
     ]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     kept = tmp_path / "page" / "claims"
-    assert wait_for(lambda: list(kept.glob("*.json")), 120)
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-    _, err = run.communicate(timeout=60)
+    try:
+        assert wait_for(lambda: list(kept.glob("*.json")), 120)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        _, err = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
     assert run.returncode == 130
     assert "of 4 claims were tested; the same command goes on" in " ".join(err.split())
     assert "Traceback" not in err

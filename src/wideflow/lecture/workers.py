@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jax.errors import JaxRuntimeError
 
 from ..datasets import DataError
-from ..processes import CONTEXT, helpers
+from ..report.processes import CONTEXT, helpers
 from .claim import Claim, NotHereError, Outcome
 from .registry import chosen_claims
 from .setting import Setting

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..processes import helpers
 from .formula import label
 from .page import render
 from .picture import Picture, data_uri, picture, svg
 from .plot import frame_figures, panels_figure, printed_figure
+from .processes import helpers
 from .store import plain, write_bytes
 from .style import figure_style
 from .summary import lecture_data, lecture_sentence
