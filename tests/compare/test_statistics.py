@@ -14,18 +14,18 @@ def covariance(length):
     return np.exp(-((where[:, None] - where) ** 2) / (2 * length**2)) * np.outer(1 + where, 1 + where)
 
 
-def agreements(cov, repetitions, shift=0.0, scale=1.0):
+def agreements(cov, repetitions, shift=0.0, scale=1.0, confidence=THREE_SIGMA):
     """Agreements of simulated ensembles whose mean is moved by `shift` and whose variance is `scale` times as large."""
     rng = np.random.default_rng(0)
     mean = np.sin(np.arange(POINTS))
     root = np.linalg.cholesky(scale * cov + 1e-12 * np.eye(POINTS))
     for _ in range(repetitions):
-        yield Agreement.of(mean + shift + rng.normal(size=(NETWORKS, POINTS)) @ root.T, mean, cov)
+        yield Agreement.of(mean + shift + rng.normal(size=(NETWORKS, POINTS)) @ root.T, mean, cov, confidence)
 
 
-def alarms(cov, repetitions, shift=0.0, scale=1.0):
+def alarms(cov, repetitions, shift=0.0, scale=1.0, confidence=THREE_SIGMA):
     """How many means and how many variances were outside their limits."""
-    found = list(agreements(cov, repetitions, shift, scale))
+    found = list(agreements(cov, repetitions, shift, scale, confidence))
     means = sum(a.mean_error > a.mean_limit for a in found)
     variances = sum(not a.ratio_low < a.variance_ratio < a.ratio_high for a in found)
     return means, variances
@@ -36,6 +36,11 @@ def test_false_alarms_are_as_rare_as_stated(length):
     expected = REPETITIONS * (1 - THREE_SIGMA)
     for count in alarms(covariance(length), REPETITIONS):
         assert count <= expected + 4 * np.sqrt(expected), f"{count} false alarms, {expected:.1f} expected"
+
+
+def test_other_confidences_are_kept_too():
+    for count in alarms(covariance(0.2), REPETITIONS, confidence=0.9):
+        assert abs(count - 0.1 * REPETITIONS) <= 5 * np.sqrt(0.09 * REPETITIONS)
 
 
 @pytest.mark.parametrize("length", [0.02, 0.2])

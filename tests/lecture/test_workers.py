@@ -21,7 +21,12 @@ def unheard(claim):
 def test_processes_find_what_one_process_finds():
     waiting = [(claim, Setting("quick", seed=3)) for claim in chosen_claims(CHEAP)]
     heard = []
-    several = {one.claim.id: one for one in at_once(waiting, 2, lambda claim: heard.append(claim.id) or print)}
+
+    def began(claim):
+        heard.append(claim.id)
+        return unheard(claim)
+
+    several = {one.claim.id: one for one in at_once(waiting, 2, began)}
     assert sorted(heard) == sorted(several) == sorted(CHEAP)
     for one in in_turn(waiting, unheard):
         other = several[one.claim.id].outcome

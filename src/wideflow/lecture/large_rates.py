@@ -147,7 +147,7 @@ def critical_rate(setting: Setting) -> Outcome:
     sweep = LearningRateSweep(c=rates, steps=steps, orders=(None, 1), networks=3, seed=seed)
     swept = sweep.run(lambda n: fully_connected(n, 1, nn.Tanh(), 1.3), widths, x, y)
     rise = _largest_rise(swept.losses[:, 0])  # [W, S, C], of the networks
-    rises, parts = rise > _RISE, swept.peak[:, 1] > 1e3  # of the networks and of their linearizations
+    rises, parts = ~(rise <= _RISE), swept.peak[:, 1] > 1e3  # of the networks, where NaN rises, and linearizations
     below, above = rises[..., :3].mean(), rises[..., 3:].mean()
     linear = parts[..., :3].mean(), parts[..., 3:].mean()
     runs = rises[..., :3].size
