@@ -1,17 +1,20 @@
 """Kernels of finite networks: core time of every method, beside plain Jacobians and the operations that are needed.
 
-    NPROC=1 python benchmarks/empirical.py [--only WORDS] [--repeats 5] [--out FILE.md]
+    NPROC=1 python benchmarks/empirical.py [--only WORDS] [--repeats 9] [--out FILE.md]
+    python benchmarks/empirical.py --wall [--only WORDS] [--repeats 25] [--out FILE.md]
 
-Times are core times (`time.process_time`), least of alternating calls; with `NPROC=1` XLA runs on one thread. In
-brackets what the plan foresees, in 10⁹ operations; methods foreseen to take over 10 times the chosen one's are not run.
-`plain`: `jax.jacrev` of each input, contracted, in one `jax.jit`. `floor`: for fully connected networks the same
-kernel from inputs and cotangents, written out for this network alone. `above best`: core time of the method that
-"auto" chooses, over the least of those that were run. `error`: largest difference from `plain`, over its largest entry.
+Times are core times (`time.process_time`), least of the calls; with `NPROC=1` XLA runs on one thread. With `--wall`:
+medians of wall times, on all cores. In brackets what the plan foresees, in 10⁹ operations; methods foreseen to take
+over 10 times the chosen one's are not run. `plain`: `jax.jacrev` of each input, contracted, in one `jax.jit`. `floor`:
+for fully connected networks the same kernel from inputs and cotangents, written out for this network alone. `above
+best`: time of the method that "auto" chooses, over the least of those that were run. `error`: largest difference from
+`plain`, over its largest entry.
 """
 
 import argparse
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels import processor
+from kernels import processor, settle
 from wideflow import nn
 from wideflow.finite import EmpiricalKernel
 
@@ -147,14 +150,19 @@ def floor(work: Work) -> Callable[[Any, jax.Array], jax.Array]:
     return jax.jit(kernel)
 
 
-def core_seconds(call: Callable) -> float:
-    """Core time of one call."""
-    start = time.process_time()
-    jax.block_until_ready(call())
-    return time.process_time() - start
+def milliseconds(call: Callable, repeats: int, wall: bool) -> float:
+    """Median wall time of some calls, or the least core time."""
+    clock = time.perf_counter if wall else time.process_time
+    settle()
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        jax.block_until_ready(call())
+        times.append(1e3 * (clock() - start))
+    return statistics.median(times) if wall else min(times)
 
 
-def row(work: Work, repeats: int) -> str:
+def row(work: Work, repeats: int, wall: bool) -> str:
     """One line of the table."""
     auto = EmpiricalKernel(work.f, work.params, outputs=work.outputs).plan(work.x)
     foreseen = {name: cost for name, (cost, _) in auto.costs.items() if cost < 10 * auto.operations}
@@ -168,7 +176,7 @@ def row(work: Work, repeats: int) -> str:
     values = {name: np.asarray(call()) for name, call in calls.items()}  # compiles
     right = values.get("plain", values.get("floor"))
     error = np.max(np.abs(values[auto.method] - right)) / np.max(np.abs(right))
-    times = {name: 1e3 * min(core_seconds(call) for _ in range(repeats)) for name, call in calls.items()}
+    times = {name: milliseconds(call, repeats, wall) for name, call in calls.items()}
     best = min(times[name] for name in kernels)
     cells = [work.name, auto.method]
     cells += [f"{times[m]:.3g} ({foreseen[m] / 1e9:.2g})" if m in foreseen else "–" for m in METHODS]
@@ -180,13 +188,15 @@ def main() -> None:
     """Print the table row by row; write it where `--out` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="rows whose name holds this")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--wall", action="store_true", help="wall times on all cores instead of core times")
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    measured = "Wall times in ms, medians" if arguments.wall else "Core times in ms, least"
     lines = [
-        f"# Kernels of finite networks on {processor()}, {os.environ.get('NPROC', os.cpu_count())} thread",
+        f"# Kernels of finite networks on {processor()}, {os.environ.get('NPROC', os.cpu_count())} cores",
         "",
-        f"JAX {jax.__version__}, Python {platform.python_version()}, float32. Core times in ms, least of "
+        f"JAX {jax.__version__}, Python {platform.python_version()}, float32. {measured} of "
         f"{arguments.repeats}; in brackets 10⁹ operations as planned. See `benchmarks/empirical.py`.",
         "",
         "| work | auto | structured | jacobian | products | plain | floor | above best | error |",
@@ -195,7 +205,7 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     for work in all_work():
         if arguments.only in work.name:
-            lines.append(row(work, arguments.repeats))
+            lines.append(row(work, arguments.repeats, arguments.wall))
             print(lines[-1], flush=True)
     if arguments.out:
         arguments.out.write_text("\n".join(lines) + "\n")

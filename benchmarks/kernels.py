@@ -2,9 +2,11 @@
 
     python benchmarks/kernels.py [--only WORDS] [--repeats 7] [--out FILE.md]
 
-Times are medians of wall times of alternating calls. `floor` is the float32 (float64) product X Xᵀ for vectors, and for
-images one read and one write of both kernels for every layer and pixel pair at 10 GB/s. `error`: largest difference
-from float64 in units of √(K_ii K_jj), over both kernels.
+Times are medians of wall times of alternating calls. Before each, no thread may be at work: XLA gives back the memory
+of a call after its result is there, which takes 0.1 s for the plain recursion of depth 20 and would slow down the next.
+`floor` is the float32 (float64) product X Xᵀ for vectors, and for images one read and one write of both kernels for
+every layer and pixel pair at 10 GB/s. `error`: largest difference from float64 in units of √(K_ii K_jj), over both
+kernels.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import wideflow as wf
 from wideflow import nn
 
 BYTES_PER_SECOND = 10e9
+IDLE = 0.02  # seconds
 
 
 @dataclass
@@ -62,20 +65,22 @@ def vectors(activation: str, depth: int, d: int, dtype: type, b: float | None = 
     )
 
 
-def images(size: int, pooled: bool, n1: int, n2: int, depth: int = 21, plain: bool = True) -> Work:
+def images(
+    size: int, pooled: bool, n1: int, n2: int, depth: int = 21, plain: bool = True, dtype: type = np.float32
+) -> Work:
     """A 3 × 3 convolutional network on images, per entry."""
     rng = np.random.default_rng(0)
-    x1, x2 = (rng.standard_normal((n, size, size, 3)).astype(np.float32) for n in (n1, n2))
+    x1, x2 = (rng.standard_normal((n, size, size, 3)).astype(dtype) for n in (n1, n2))
     tail = nn.GlobalAvgPool() if pooled else nn.Flatten()
     net = nn.Serial(*[part for _ in range(depth) for part in (nn.Conv(64, 3, 1.4), nn.Relu())], tail, nn.Dense(1))
     kernel = wf.Kernel(net)
     pairs = size**4 if pooled else size**2
     few = [jnp.asarray(x[:1]) for x in (x1, x2)]
     return Work(
-        f"CNN {depth} layers, {size}×{size}, {'GlobalAvgPool' if pooled else 'Flatten'}, float32, an entry",
+        f"CNN {depth} layers, {size}×{size}, {type(tail).__name__}, {np.dtype(dtype).name}, an entry",
         lambda: kernel(x1, x2),
         (lambda: baseline.convolutional(depth, 1.4, pooled, *few)) if plain else None,
-        n1 * n2 * pairs * depth * 2 * 2 * 4 / BYTES_PER_SECOND,
+        n1 * n2 * pairs * depth * 2 * 2 * np.dtype(dtype).itemsize / BYTES_PER_SECOND,
         lambda: kernel(x1[:1].astype(np.float64), x2[:1].astype(np.float64)),
         n1 * n2,
     )
@@ -111,6 +116,7 @@ def all_work() -> list[Work]:
         images(8, True, 64, 64),
         images(16, True, 32, 32),
         images(32, True, 8, 32, plain=False),
+        images(32, True, 4, 32, plain=False, dtype=np.float64),
         myrtle(5, 16, 8),
         myrtle(10, 16, 8),
     ]
@@ -124,8 +130,18 @@ def in_dtype(dtype: type, compute: Callable) -> object:
     return compute()
 
 
+def settle() -> None:
+    """Wait until no thread of this process works: what a call frees after its result must not slow down the next."""
+    while True:
+        before = time.process_time()
+        time.sleep(IDLE)
+        if time.process_time() - before < IDLE / 10:
+            return
+
+
 def seconds(call: Callable) -> float:
     """Wall time of one call."""
+    settle()
     start = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - start

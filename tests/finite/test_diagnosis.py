@@ -1,6 +1,7 @@
 """The diagnosis of a network's training, against training and curvature computed in full by NumPy and autodiff."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -40,88 +41,132 @@ def start(width, dtype=jnp.float32):
     return {n: jnp.asarray(drawn.standard_normal(s), dtype) for n, s in (("in", (2, width)), ("out", (width, 1)))}
 
 
-def test_every_number_is_that_of_training_written_out(x64):
-    """Heavy ball on the flat parameters: explicit Jacobians, dense Hessians, the linear model in closed steps."""
-    width, rule = 6, HeavyBall(0.2, 0.5)
-    params = start(width, jnp.float64)
-    got = wf.diagnose(network, params, (X, Y, X_TEST, Y_TEST), rule, steps=STEPS, hidden=hidden)
+WIDTH = 6
+KERNEL_STEPS = [0, 8, 15, 22, 30]  # quarters of the way, half to even
+SEEN = sorted({*KERNEL_STEPS, *np.round(np.geomspace(1, STEPS, 20)).astype(int).tolist()})
 
-    def outputs(theta, x=X):
-        A, B = theta[: 2 * width].reshape(2, width), theta[2 * width :].reshape(width, 1)
-        return (jnp.tanh(jnp.asarray(x) @ A) @ B)[:, 0] / width**0.5
 
-    jacobian = jax.jit(jax.jacobian(outputs))
-    hessian = jax.jit(jax.hessian(lambda t: jnp.sum((outputs(t) - Y[:, 0]) ** 2) / (2 * D)))
-    theta0 = np.concatenate([np.asarray(params["in"]).ravel(), np.asarray(params["out"]).ravel()])
-    J0, f0 = np.asarray(jacobian(theta0)), np.asarray(outputs(theta0))
-    theta, moved, v, v_lin, seen, thetas = theta0, 0 * theta0, 0, 0, [(f0, f0)], [theta0]
-    for _ in range(STEPS):
-        f, f_lin = seen[-1]
-        v = 0.5 * v + np.asarray(jacobian(theta)).T @ (f - Y[:, 0]) / D
-        v_lin = 0.5 * v_lin + J0.T @ (f_lin - Y[:, 0]) / D
-        theta, moved = theta - 0.2 * v, moved - 0.2 * v_lin
-        seen.append((np.asarray(outputs(theta)), f0 + J0 @ moved))
-        thetas.append(theta)
-    kernel_steps = [0, 8, 15, 22, 30]  # quarters of the way, half to even
-    steps = sorted({0, *kernel_steps, *np.round(np.geomspace(1, STEPS, 20)).astype(int).tolist()})
-    path, linear = (np.stack([seen[s][i] for s in steps]) for i in (0, 1))
-    rms = lambda a: np.sqrt((a**2).mean(axis=1)).max()  # noqa: E731
-    change = rms(path - f0)
-    ntk0, ntk = (J @ J.T for J in (J0, np.asarray(jacobian(theta))))
-    relative = lambda a, b: np.linalg.norm(a - b) / np.linalg.norm(b)  # noqa: E731
-    np.testing.assert_allclose(got.parameter_change, relative(theta, theta0), rtol=1e-9)
-    np.testing.assert_allclose(got.ntk_change, relative(ntk, ntk0), rtol=1e-9)
-    np.testing.assert_allclose([got.output_change, got.deviation], [change, rms(path - linear) / change], rtol=1e-9)
-    np.testing.assert_allclose(got.critical_rate, 2 * 1.5 * D / np.linalg.eigvalsh(ntk0)[-1], rtol=1e-5)
-    sharpness = [np.linalg.eigvalsh(np.asarray(hessian(t)))[-1] for t in (theta0, theta)]
-    np.testing.assert_allclose(got.sharpness, sharpness, rtol=1e-5)
-    losses = [np.sum((f - Y[:, 0]) ** 2) / (2 * D) for f in (f0, path[-1], linear[-1])]
-    np.testing.assert_allclose([*got.losses, got.linear_loss], losses, rtol=1e-9)
-    assert got.max_sharpness == pytest.approx(2 * 1.5 / 0.2)
+def outputs(theta, x=X):
+    """The network of width 6 as a function of one vector of parameters."""
+    A, B = theta[: 2 * WIDTH].reshape(2, WIDTH), theta[2 * WIDTH :].reshape(WIDTH, 1)
+    return (jnp.tanh(jnp.asarray(x) @ A) @ B)[:, 0] / WIDTH**0.5
+
+
+jacobian = jax.jit(jax.jacobian(outputs))
+
+
+def rms(a):
+    return np.sqrt((a**2).mean(axis=1)).max()
+
+
+def relative(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def apart(a, b):
+    return 1 - np.sum(a * b) / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+class Written(NamedTuple):
+    """A diagnosis, and the same training by heavy ball written out: explicit Jacobians, the linear model in steps.
+
+    `thetas [steps + 1, P]`; `path`, `linear` `[seen, D]`: outputs of the network and its linearization;
+    `jacobians [kernel steps, D, P]`.
+    """
+
+    got: Diagnosis
+    thetas: np.ndarray
+    path: np.ndarray
+    linear: np.ndarray
+    jacobians: np.ndarray
+
+    @property
+    def kernels(self):
+        return [J @ J.T for J in self.jacobians]
+
+
+@pytest.fixture(scope="module")
+def written():
+    with jax.enable_x64(True):
+        params = start(WIDTH, jnp.float64)
+        rule = HeavyBall(0.2, 0.5)
+        got = wf.diagnose(network, params, (X, Y, X_TEST, Y_TEST), rule, steps=STEPS, hidden=hidden)
+        theta0 = np.concatenate([np.asarray(params["in"]).ravel(), np.asarray(params["out"]).ravel()])
+        J0, f0 = np.asarray(jacobian(theta0)), np.asarray(outputs(theta0))
+        theta, moved, v, v_lin, seen, thetas = theta0, 0 * theta0, 0, 0, [(f0, f0)], [theta0]
+        for _ in range(STEPS):
+            f, f_lin = seen[-1]
+            v = 0.5 * v + np.asarray(jacobian(theta)).T @ (f - Y[:, 0]) / D
+            v_lin = 0.5 * v_lin + J0.T @ (f_lin - Y[:, 0]) / D
+            theta, moved = theta - 0.2 * v, moved - 0.2 * v_lin
+            seen.append((np.asarray(outputs(theta)), f0 + J0 @ moved))
+            thetas.append(theta)
+        path, linear = (np.stack([seen[s][i] for s in SEEN]) for i in (0, 1))
+        jacobians = np.stack([np.asarray(jacobian(thetas[s])) for s in KERNEL_STEPS])
+    return Written(got, np.stack(thetas), path, linear, jacobians)
+
+
+def test_changes_and_losses_are_those_of_training_written_out(written):
+    got, thetas, path, linear, _ = written
+    change = rms(path - path[0])
     assert got.ntk_change > 0.1  # far enough from linear for the comparison to mean something
-    np.testing.assert_array_equal(got.path.steps, steps)
+    np.testing.assert_allclose(got.parameter_change, relative(thetas[-1], thetas[0]), rtol=1e-9)
+    np.testing.assert_allclose([got.output_change, got.deviation], [change, rms(path - linear) / change], rtol=1e-9)
+    losses = [np.sum((f - Y[:, 0]) ** 2) / (2 * D) for f in (path[0], path[-1], linear[-1])]
+    np.testing.assert_allclose([*got.losses, got.linear_loss], losses, rtol=1e-9)
+    np.testing.assert_array_equal(got.path.steps, SEEN)
     np.testing.assert_allclose(got.path.losses[:, 1], ((linear - Y[:, 0]) ** 2).sum(axis=1) / (2 * D), rtol=1e-9)
 
-    # kernels on the way, before and after
-    kernels = [J @ J.T for J in (np.asarray(jacobian(thetas[s])) for s in kernel_steps)]
-    apart = lambda a, b: 1 - np.sum(a * b) / np.linalg.norm(a) / np.linalg.norm(b)  # noqa: E731
-    np.testing.assert_array_equal(got.ntk.steps, kernel_steps)
-    np.testing.assert_allclose(got.ntk.changes, [relative(k, ntk0) for k in kernels], rtol=1e-9)
-    np.testing.assert_allclose(got.ntk.distances, [apart(ntk0, k) for k in kernels], rtol=1e-7, atol=1e-14)
-    speeds = [apart(*pair) / step for pair, step in zip(pairwise(kernels), np.diff(kernel_steps), strict=True)]
-    np.testing.assert_allclose(got.ntk.velocities, speeds, rtol=1e-7)
+
+def test_rates_and_sharpness_are_those_of_dense_matrices(written, x64):
+    got, hessian = written.got, jax.jit(jax.hessian(lambda t: jnp.sum((outputs(t) - Y[:, 0]) ** 2) / (2 * D)))
+    np.testing.assert_allclose(got.critical_rate, 2 * 1.5 * D / np.linalg.eigvalsh(written.kernels[0])[-1], rtol=1e-5)
+    sharpness = [np.linalg.eigvalsh(np.asarray(hessian(t)))[-1] for t in (written.thetas[0], written.thetas[-1])]
+    np.testing.assert_allclose(got.sharpness, sharpness, rtol=1e-5)
+    assert got.max_sharpness == pytest.approx(2 * 1.5 / 0.2)
+
+
+def test_kernels_on_the_way_are_those_of_explicit_jacobians(written):
+    ntk, kernels = written.got.ntk, written.kernels
+    np.testing.assert_allclose(written.got.ntk_change, relative(kernels[-1], kernels[0]), rtol=1e-9)
+    np.testing.assert_array_equal(ntk.steps, KERNEL_STEPS)
+    np.testing.assert_allclose(ntk.changes, [relative(k, kernels[0]) for k in kernels], rtol=1e-9)
+    np.testing.assert_allclose(ntk.distances, [apart(kernels[0], k) for k in kernels], rtol=1e-7, atol=1e-14)
+    speeds = [apart(*pair) / step for pair, step in zip(pairwise(kernels), np.diff(KERNEL_STEPS), strict=True)]
+    np.testing.assert_allclose(ntk.velocities, speeds, rtol=1e-7)
     aligned = [Y[:, 0] @ k @ Y[:, 0] / np.linalg.norm(k) / (Y**2).sum() for k in kernels]
-    np.testing.assert_allclose(got.ntk.alignments, aligned, rtol=1e-9)
-    np.testing.assert_allclose(got.ntk.ranks, [np.trace(k) ** 2 / np.sum(k**2) for k in kernels], rtol=1e-9)
-    np.testing.assert_allclose(got.ntk.eigenvalues[1, ::-1], np.linalg.eigvalsh(kernels[-1]), rtol=1e-8)
+    np.testing.assert_allclose(ntk.alignments, aligned, rtol=1e-9)
+    np.testing.assert_allclose(ntk.ranks, [np.trace(k) ** 2 / np.sum(k**2) for k in kernels], rtol=1e-9)
+    np.testing.assert_allclose(ntk.eigenvalues[1, ::-1], np.linalg.eigvalsh(kernels[-1]), rtol=1e-8)
 
-    # hidden layers and their kernel
-    h0, h = (X @ t[: 2 * width].reshape(2, width) for t in (theta0, theta))
-    z0, z = np.tanh(h0), np.tanh(h)
-    assert list(got.hidden.changes) == ["h", "z"]
-    np.testing.assert_allclose(list(got.hidden.changes.values()), [relative(h, h0), relative(z, z0)], rtol=1e-9)
-    np.testing.assert_allclose(got.hidden.features.change, relative(z @ z.T, z0 @ z0.T), rtol=1e-9)
 
-    # held-out points: ridge regression with each kernel, and the trained network itself
-    at_test = jax.jit(jax.jacobian(lambda t: outputs(t, X_TEST)))
-    for t, k, scored, ridge in (
-        (theta0, kernels[0], got.after_kernel.before, got.after_kernel.ridges[0]),
-        (theta, kernels[-1], got.after_kernel.after, got.after_kernel.ridges[1]),
-    ):
-        cross = np.asarray(at_test(t)) @ np.asarray(jacobian(t)).T
-        predicted = cross @ np.linalg.solve(k + ridge * np.eye(D), Y[:, 0])
+def test_hidden_layers_and_their_kernel_are_those_at_both_ends(written):
+    h0, h = (X @ t[: 2 * WIDTH].reshape(2, WIDTH) for t in (written.thetas[0], written.thetas[-1]))
+    z0, z, got = np.tanh(h0), np.tanh(h), written.got.hidden
+    assert list(got.changes) == ["h", "z"]
+    np.testing.assert_allclose(list(got.changes.values()), [relative(h, h0), relative(z, z0)], rtol=1e-9)
+    np.testing.assert_allclose(got.features.change, relative(z @ z.T, z0 @ z0.T), rtol=1e-9)
+
+
+def test_held_out_errors_are_those_of_ridge_regression_and_of_the_network(written, x64):
+    got, at_test = written.got, jax.jit(jax.jacobian(lambda t: outputs(t, X_TEST)))
+    for i, scored in ((0, got.after_kernel.before), (-1, got.after_kernel.after)):
+        cross = np.asarray(at_test(written.thetas[i])) @ written.jacobians[i].T
+        ridge = got.after_kernel.ridges[i] * np.eye(D)
+        predicted = cross @ np.linalg.solve(written.kernels[i] + ridge, Y[:, 0])
         np.testing.assert_allclose(scored.error, np.mean((predicted - Y_TEST[:, 0]) ** 2), rtol=1e-6)
         assert scored.accuracy is None
-    error = np.mean((np.asarray(outputs(theta, X_TEST)) - Y_TEST[:, 0]) ** 2)
+    error = np.mean((np.asarray(outputs(written.thetas[-1], X_TEST)) - Y_TEST[:, 0]) ** 2)
     np.testing.assert_allclose(got.after_kernel.network.error, error, rtol=1e-9)
     np.testing.assert_allclose(got.test_path.losses[-1, 0], error / 2, rtol=1e-9)
 
-    # the bend of the network along its gradient
-    r = f0 - Y[:, 0]
+
+def test_lazy_index_is_the_bend_of_the_network_along_its_gradient(written, x64):
+    theta0, J0, r = written.thetas[0], written.jacobians[0], written.path[0] - Y[:, 0]
     v = J0.T @ r
     bend = jax.jacfwd(lambda s: jax.jacfwd(lambda s: outputs(theta0 + s * v))(s))(0.0)
     kappa = np.linalg.norm(r) * np.linalg.norm(bend) / np.linalg.norm(J0 @ v) ** 2
-    np.testing.assert_allclose(got.lazy_index, kappa, rtol=1e-8)
+    np.testing.assert_allclose(written.got.lazy_index, kappa, rtol=1e-8)
 
 
 def test_a_wide_network_is_in_the_kernel_regime():

@@ -3,6 +3,7 @@
 import math
 import os
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import jax
@@ -57,6 +58,16 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     raw = np.empty(size + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the allocator of the process keep what large arrays leave behind, up to 64 MiB.
+
+    glibc otherwise gives it back to the system, and every page of the next array of that size is mapped and cleared
+    anew, which takes longer than computing it. It stops once it has seen an array of 32 MiB, here untouched, freed.
+    """
+    np.empty(2**25 - 2**16, np.uint8)
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ from ..nn import Cov, Layer, Repeat
 from ..nn.fold import Run
 from .angles import Rows, gaps, rows_of
 from .curved import on_curve
-from .tile import TILE, aligned, cores, corners, padded_part, precision, write
+from .tile import TILE, aligned, cores, corners, keep_freed_memory, padded_part, precision, write
 from .univariate import curve_of
 
 _FEWEST = 4  # rows or columns of a tile of images
@@ -28,6 +28,7 @@ def vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> tuple[Array | 
     of directions, tile by tile, each on one core. Where the kernels are functions of the angle alone, a tile is their
     expansion; elsewhere it goes through the network by itself. Where `x2` is None one triangle is computed.
     """
+    keep_freed_memory()
     rows1, rows2 = rows_of(x1), None if x2 is None else rows_of(x2)
     curve = curve_of(net, rows1.q if rows2 is None else np.concatenate([rows1.q, rows2.q]))
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(cores() + 1) as pool:

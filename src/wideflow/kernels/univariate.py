@@ -197,12 +197,15 @@ def _(net: Repeat) -> bool:
 
 def _at_angles(net: Layer, q: float, theta: np.ndarray) -> np.ndarray:
     """Both kernels `[2, m]` in float64 between inputs of mean square `q` at these angles."""
-    gap = 2 * np.sin(theta[None] / 2) ** 2
-    arrays = np.full(1, q), np.full(theta.shape, q), q * (1 - gap), np.zeros_like(gap), gap
     with jax.enable_x64(True):
-        q1, q2, nngp, ntk, delta = map(jnp.asarray, arrays)
-        k = net.cov(Cov(q1, q2, nngp, ntk, delta))
-        return np.stack([np.asarray(k.nngp)[0], np.asarray(k.ntk)[0]])
+        return np.asarray(_at_gaps(net, q, 2 * np.sin(theta[None] / 2) ** 2))
+
+
+@jax.jit
+def _at_gaps(net: Layer, q: Array, gap: Array) -> Array:
+    q1, q2 = jnp.full(1, q), jnp.full(gap.shape[1], q)
+    k = net.cov(Cov(q1, q2, q * (1 - gap), jnp.zeros_like(gap), gap))
+    return jnp.stack([k.nngp[0], k.ntk[0]])
 
 
 @jax.jit
