@@ -50,27 +50,24 @@ def _(net: Repeat) -> Layer:
 class Run(Layer):
     """Blocks of one structure in a row; unlike in `Repeat`, each may have hyperparameters of its own.
 
-    `others`: for each block after the first, what differs from the first; None in place of what is the same. (A
+    `own`: for each block, what differs between the blocks; `common`: the rest; None in place of what the other has. (A
     scan over hyperparameters that do not change would keep XLA from vectorising what depends on them.)
     """
 
-    first: Serial
-    others: tuple[Serial, ...]
+    common: Serial
+    own: tuple[Serial, ...]
 
     def __init__(self, *blocks: Serial):
         values = list(zip(*map(jax.tree.leaves, blocks), strict=True))
         shared = [all(_same(value, given[0]) for value in given) for given in values]
-        tree = jax.tree.structure(blocks[0])
-        self.first = blocks[0]
-        self.others = tuple(
-            jax.tree.unflatten(tree, [None if same else v for same, v in zip(shared, row, strict=True)])
-            for row in list(zip(*values, strict=True))[1:] or [()] * (len(blocks) - 1)
-        )
+        where = jax.tree.unflatten(jax.tree.structure(blocks[0]), shared)
+        self.common = eqx.filter(blocks[0], where)
+        self.own = tuple(eqx.filter(block, where, inverse=True) for block in blocks)
 
     @property
     def blocks(self) -> tuple[Serial, ...]:
         """The blocks in full."""
-        return (self.first, *(eqx.combine(other, self.first) for other in self.others))
+        return tuple(eqx.combine(own, self.common) for own in self.own)
 
     def cov(self, k: Cov) -> Cov:
         """The blocks' rules in order."""
@@ -87,7 +84,7 @@ def _same(one: Any, two: Any) -> bool:
 
 @width.register(Run)
 def _(layer: Run, before: int | None = None) -> int | None:
-    return width(layer.first, before)
+    return width(layer.blocks[0], before)
 
 
 def _with_runs(layers: tuple[Layer, ...]) -> list[Layer]:
@@ -127,9 +124,9 @@ def _key(layer: Layer) -> Any:
 def _scanned(run: Run, k: Cov) -> Cov:
     """Blocks are unrolled until the state keeps its structure, as a scan needs; see `Repeat`."""
     for done, block in enumerate(run.blocks):
-        if done and structure(jax.eval_shape(block.cov, k)) == structure(k):
-            rest = jax.tree.map(lambda *values: jnp.stack(values), *run.others[done - 1 :])
-            step = lambda k, other: (eqx.combine(other, run.first).cov(k), None)  # noqa: E731
-            return jax.lax.scan(step, k, rest, length=len(run.others) - done + 1)[0]
+        if structure(jax.eval_shape(block.cov, k)) == structure(k):
+            rest = jax.tree.map(lambda *values: jnp.stack(values), *run.own[done:])
+            step = lambda k, own: (eqx.combine(own, run.common).cov(k), None)  # noqa: E731
+            return jax.lax.scan(step, k, rest, length=len(run.own) - done)[0]
         k = block.cov(k)
     return k
