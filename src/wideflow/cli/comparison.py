@@ -38,7 +38,7 @@ def run(request: Request) -> int:
     from ..compare.run import Comparison  # JAX: about a second
     from .progress import followed
 
-    with followed(Console(stderr=True)) as watcher:
+    with followed(Console(stderr=True, emoji=False)) as watcher:
         results = Comparison(request.settings, watcher, request.command).run()
     return _finish(request, results)
 
@@ -53,7 +53,7 @@ def _announce(request: Request) -> None:
 
 def tell(message: str) -> None:
     """One plain message on standard error."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     console.print(message, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
@@ -81,7 +81,7 @@ def _finish(request: Request, results: Mapping[str, Any]) -> int:
 def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.summary import summary_sentence
 
-    console = Console()
+    console = Console(emoji=False)
     if results["verdicts"]:
         console.print(verdict_table(results["verdicts"], console.width))
     console.print(summary_sentence(results), markup=False, highlight=False)

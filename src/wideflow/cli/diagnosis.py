@@ -42,7 +42,7 @@ def run(request: Request) -> int:
     from ..diagnostics.run import DiagnosisRun  # JAX: about a second
     from .progress import followed
 
-    with followed(Console(stderr=True)) as watcher:
+    with followed(Console(stderr=True, emoji=False)) as watcher:
         results = DiagnosisRun(settings, watcher, request.command).run()
     return _finish(request, results)
 
@@ -70,7 +70,7 @@ def _finish(request: Request, results: Mapping[str, Any]) -> int:
 def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.numbers import number_rows, score_rows, summary_of
 
-    console = Console()
+    console = Console(emoji=False)
     if results["verdicts"]:
         console.print(verdict_table(results["verdicts"], console.width))
     for rows in (number_rows(results), score_rows(results)):

@@ -33,7 +33,7 @@ def say(message: str) -> None:
     """One message in red on standard error, on one line where that is not a terminal."""
     from rich.console import Console
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     console.print(message, style="bold red", markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 

@@ -28,7 +28,7 @@ _PROCESSES = 4  # each takes up to a few GiB
 
 def list_claims() -> None:
     """Print every claim by section, its title beside or below its name."""
-    console = Console()
+    console = Console(emoji=False)
     for key, title in SECTIONS.items():
         claims = [claim for claim in all_claims() if claim.section == key]
         if claims:
@@ -84,7 +84,7 @@ def run(request: Request, check: bool) -> int:
     data = f" on {request.data}" if request.data else ""
     tell(f"{count}{data}, {request.scale} size, seed {request.seed}. Results go to {request.out}")
     try:
-        with followed(Console(stderr=True), len(lecture.claims)) as watcher:
+        with followed(Console(stderr=True, emoji=False), len(lecture.claims)) as watcher:
             results = lecture.run(watcher)
         return _finish(results, request.out, check, lecture.processes)
     except WorkerError as error:
@@ -120,7 +120,7 @@ def _finish(results: Mapping[str, Any], out: Path, check: bool, processes: int) 
 def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.summary import lecture_sentence
 
-    console = Console()
+    console = Console(emoji=False)
     if results["claims"]:
         console.print(verdict_table(results["claims"], console.width))
     for claim in results["claims"]:

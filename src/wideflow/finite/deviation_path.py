@@ -43,7 +43,9 @@ class DeviationPath:
 
     @property
     def deviation(self) -> float:
-        """The largest of `deviations` in units of the largest of `changes`; infinite where nothing changed."""
+        """The largest of `deviations` in units of the largest of `changes`; zero where both are."""
+        if self.change == 0 and not self.deviations.any():
+            return 0.0
         return float(self.deviations.max()) / self.change if 0 < self.change < np.inf else np.inf
 
 

@@ -96,12 +96,14 @@ class Diagnosis:
 
     @property
     def barely_trained(self) -> bool:
-        """Whether the loss is still above 0.9 of what it was: any network is lazy for the first steps."""
-        return bool(self.losses[1] > BARELY_TRAINED * self.losses[0])
+        """Whether the loss is still above 0.9 of what it was, or nothing moved: any network is lazy at the start."""
+        return bool(self.losses[1] > BARELY_TRAINED * self.losses[0]) or self.output_change == 0
 
     @property
     def verdict(self) -> str:
         """The regime in words, with the numbers that decide."""
+        if self.output_change == 0:
+            return "no output moved, so that nothing can be said: are the targets met at the start, the rate too small?"
         numbers = f"the NTK changed by {percent(self.ntk_change)}, "
         numbers += f"outputs are off the linearization by {percent(self.deviation)} of their own change"
         said = {
@@ -112,7 +114,7 @@ class Diagnosis:
         }[self.regime]
         if self.rule.lr >= self.critical_rate:
             said += f"; the learning rate {self.rule.lr:.3g} is not below the critical {self.critical_rate:.3g}"
-        if self.barely_trained and self.regime != "diverged":
+        elif self.barely_trained and self.regime != "diverged":
             said += "; but training has barely begun, so this is about these steps only: take more"
         return said
 

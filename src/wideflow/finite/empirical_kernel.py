@@ -15,6 +15,7 @@ from ..kernels import Kernels
 from ..nn.values import values_of
 from .empirical_plan import METHODS, EmpiricalPlan, Method
 from .empirical_work import Question, Work
+from .fingerprint import fingerprint, fingerprint_of_function
 from .output_sets import NAMES, Outputs
 from .products import product
 from .real_view import RealView
@@ -122,6 +123,10 @@ class EmpiricalKernel(eqx.Module):
         """How a call with inputs of these shapes is computed, and what each method would take; computes nothing."""
         return self._plan_work(x1, x2).plan
 
+    def identity(self, x1: Any, x2: Any = None) -> str:
+        """A digest of what is computed on inputs of these shapes: function, parameters and options; see `gram`."""
+        return self._run(_identity, x1, x2, jit=False)
+
     def _plan_work(self, x1: Any, x2: Any) -> Work:
         return self._run(_work, x1, x2, jit=False)
 
@@ -147,11 +152,15 @@ class EmpiricalKernel(eqx.Module):
         if self.rates is None:
             return (None,) * len(leaves)
         try:
-            return tuple(treedef.flatten_up_to(self.rates))
+            rates = tuple(treedef.flatten_up_to(self.rates))
         except ValueError as error:
             raise ValueError(
                 f"rates: wanted a tree like the parameters, with one factor for each array; {error}"
             ) from None
+        for rate, leaf in zip(rates, leaves, strict=True):
+            if np.size(rate) > 1 and not _broadcasts(np.shape(rate), np.shape(leaf)):
+                raise ValueError(f"rates: factors {np.shape(rate)} do not fit parameters of shape {np.shape(leaf)}")
+        return rates
 
     def _trains(self) -> Callable[[int], bool]:
         """Whether the parameter array of this number trains."""
@@ -161,6 +170,8 @@ class EmpiricalKernel(eqx.Module):
         chosen = set(jax.tree.leaves(self.subset(jax.tree.unflatten(treedef, range(len(leaves))))))
         if not chosen <= set(range(len(leaves))) or not chosen:
             raise ValueError("subset: wanted a function that picks parts of the parameters; it returned none of them")
+        if not any(eqx.is_inexact_array_like(leaves[i]) for i in chosen):
+            raise ValueError("subset: none of the parameters that it picks is a floating point array, so none trains")
         return chosen.__contains__
 
     def __repr__(self) -> str:
@@ -175,6 +186,13 @@ class EmpiricalKernel(eqx.Module):
 
 def _as_array(leaf: Any) -> Any:
     return jnp.asarray(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
 
 
 def _rows(x: Any) -> int:
@@ -228,6 +246,13 @@ def _view(kernel: EmpiricalKernel, x: Any) -> RealView:
 def _work(kernel: EmpiricalKernel, x1: Any, x2: Any, apart: bool = False) -> Work:
     question = Question(kernel.outputs, kernel.method, kernel.memory, kernel._rates(), apart)
     return Work(_view(kernel, x1), question, _rows(x1), None if x2 is None else _rows(x2))
+
+
+def _identity(kernel: EmpiricalKernel, x1: Any, _: Any) -> str:
+    arrays, static = eqx.partition(kernel.params, eqx.is_array)
+    f = fingerprint_of_function(lambda arrays, x: kernel.f(eqx.combine(arrays, static), x), arrays, x1)
+    trained = [i for i in range(len(jax.tree.leaves(kernel.params))) if kernel._trains()(i)]
+    return fingerprint([f, arrays, kernel.rates, trained, kernel.method, kernel.outputs])
 
 
 def _ntk(kernel: EmpiricalKernel, x1: Any, x2: Any) -> Any:

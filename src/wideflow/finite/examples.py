@@ -39,7 +39,12 @@ def targets_for(data: TrainingData, loss: Loss, outputs: tuple[int, ...]) -> Tra
 
     Targets `[D]` are `[D, 1]` for outputs `[1]`. ValueError for targets in the wrong form or of another shape.
     """
-    y_test = None if data.y_test is None else _targets(loss, data.y_test, len(data.x_test), outputs)
+    y_test = None
+    if data.y_test is not None:
+        try:
+            y_test = _targets(loss, data.y_test, len(data.x_test), outputs)
+        except ValueError as error:
+            raise ValueError(f"held-out points: {error}") from None
     return replace(data, y=_targets(loss, data.y, len(data.x), outputs), y_test=y_test)
 
 

@@ -1,8 +1,7 @@
 """Kernels of wide networks from draws of finite ones."""
 
-import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from jax import Array
 
 from ..nn import Layer, learning_rates
 from .empirical_kernel import EmpiricalKernel
+from .fingerprint import fingerprint, fingerprint_of_function
 from .kernel_estimate import KernelEstimate
 from .output_sets import Outputs
 from .running_moments import RunningMoments
@@ -104,7 +104,10 @@ class MonteCarloKernel:
         """
         of = self._fingerprint(x1, x2, get)
         if start is not None and start.of != of:
-            raise ValueError("start: wanted an estimate with the same seed, outputs and kernels on the same inputs")
+            raise ValueError(
+                "start: wanted an estimate of the same networks, with the same seed, rates, outputs and kernels, on "
+                "the same inputs"
+            )
         moments: dict[str, RunningMoments] = dict(start.moments) if start else {}
         interrupted = False
         try:
@@ -119,8 +122,7 @@ class MonteCarloKernel:
         self, moments: dict[str, RunningMoments], x1: Any, x2: Any, get: Sequence[Which], advance: Callable
     ) -> None:
         """Add chunks of networks to the moments until there are enough."""
-        wide = any(np.asarray(leaf).dtype == np.float64 for leaf in jax.tree.leaves(x1))
-        with jax.enable_x64(True) if wide else nullcontext():
+        with _precision(x1):
             x1, x2 = jax.tree.map(jnp.asarray, (x1, x2))
             draw = _Draw(self.init, self.apply, self.rates, self.outputs, self.memory)
             chunk = draw.together(jax.random.key(self.seed), x1, x2)
@@ -151,16 +153,30 @@ class MonteCarloKernel:
     def _fingerprint(self, x1: Any, x2: Any, get: Sequence[Which]) -> str:
         if not get or not set(get) <= set(BOTH):
             raise ValueError(f"get: wanted some of {', '.join(BOTH)}, got {get!r}")
-        digest = hashlib.sha256(repr((self.init, self.apply, self.seed, self.outputs, sorted(get))).encode())
-        for x in (x1, x2):
-            for leaf in jax.tree.leaves(x):
-                digest.update(f"{np.shape(leaf)} {np.asarray(leaf).dtype}".encode() + np.asarray(leaf).tobytes())
-            digest.update(b"and")
-        return digest.hexdigest()
+        with _precision(x1):
+            inputs = jax.tree.map(jnp.asarray, x1)
+            networks = fingerprint_of_function(self._network, jax.random.key(self.seed), inputs)
+        return fingerprint([networks, self.seed, self.outputs, sorted(get), x1, "and", x2])
+
+    def _network(self, key: Array, x: Any) -> Any:
+        """All that counts of the network drawn from a key: parameters, rates and outputs."""
+        params = self.init(key, jax.tree.map(lambda a: a[:1], x))
+        moving = eqx.filter(params, eqx.is_array)
+        return moving, None if self.rates is None else self.rates(params), self.apply(params, x)
+
+    def identity(self, x1: Any, x2: Any = None) -> str:
+        """A digest of what is computed on these inputs: networks, options, and how many are drawn; see `gram`."""
+        return fingerprint([self._fingerprint(x1, x2, BOTH), self.draws, self.accuracy])
 
     def __repr__(self) -> str:
         stop = "" if self.accuracy is None else f", accuracy={self.accuracy:g}"
         return f"MonteCarloKernel({self.init!r}, {self.apply!r}, draws={self.draws}{stop}, seed={self.seed})"
+
+
+def _precision(x: Any) -> AbstractContextManager:
+    """64-bit types where inputs have them."""
+    wide = any(np.asarray(leaf).dtype == np.float64 for leaf in jax.tree.leaves(x))
+    return jax.enable_x64(True) if wide else nullcontext()
 
 
 class _LayerRates(eqx.Module):

@@ -218,7 +218,7 @@ class _Run:
 
     def _fingerprint(self, source: Any) -> str:
         if _is_kernel(source):
-            return fingerprint(repr(source))
+            return source.identity(self.x) if hasattr(source, "identity") else fingerprint(repr(source))
         return fingerprint_of_function(self._of_arrays(source), self.arrays, self.x)
 
 

@@ -153,7 +153,9 @@ class _Search:
         for i, one in enumerate(outputs):
             if one is not None:
                 kind, whole = one.scans[-1][0], one._replace(scans=one.scans[:-1])
-                outputs[i] = whole if kind == ("shared" if i < carried - constants else "stacked") else None
+                carries = i < carried - constants
+                kept = body.outvars[i] is body.invars[constants + i] if carries else kind == "stacked"
+                outputs[i] = whole if kept else None
                 if outputs[i] is None:
                     self.lose([one], "an output of a scan")
         return outputs

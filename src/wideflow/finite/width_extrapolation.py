@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import stdtrit
 
 from .deviation_path import DeviationPath
 from .diagnosis import Diagnosis
 
-_CERTAIN = 2.0  # standard errors by which the exponent must differ from zero
+_CERTAIN = 0.95  # confidence at which the exponent must be above zero
+_ONE_ERROR = 0.6827  # of a Gaussian, within one standard error
 _FAR = 100.0  # times the largest width measured, beyond which the fit is said to be stretched
 _LONG = 1e7  # widths from which powers of ten are easier to read
 _FEWEST = 3  # widths of which a power law and its uncertainty can be fitted
@@ -23,8 +25,9 @@ class WidthExtrapolation:
 
     `widths [n]`, `deviations [n]`: what was measured, `Diagnosis.deviation`. `wanted`: the deviation looked for. The
     fit is least squares in log-log, so all widths count the same; uncertainties are standard errors from its residuals.
-    `usable`: whether deviations are finite and positive and p is above zero by two standard errors; otherwise the
-    numbers of the fit are not to be trusted, and `width` is NaN. The exponent is expected between ½ and 1.
+    `usable`: whether deviations are finite and positive and p is above zero at 95 % confidence, by Student's t with
+    n − 2 degrees of freedom; otherwise the numbers of the fit are not to be trusted, and `width` is NaN. `met`: whether
+    every width has the wanted deviation already. The exponent is expected between ½ and 1.
     """
 
     widths: Int[np.ndarray, " n"]
@@ -50,7 +53,12 @@ class WidthExtrapolation:
     @property
     def usable(self) -> bool:
         """Whether the deviations fall with the width, beyond doubt."""
-        return self._fittable() and self.exponent > _CERTAIN * self.exponent_error
+        return self._fittable() and self.exponent > self._quantile(_CERTAIN) * self.exponent_error
+
+    @property
+    def met(self) -> bool:
+        """Whether all deviations measured are at most the wanted one."""
+        return bool((self.deviations <= self.wanted).all())
 
     @property
     def width(self) -> float:
@@ -59,12 +67,12 @@ class WidthExtrapolation:
 
     @property
     def width_range(self) -> tuple[float, float]:
-        """One standard error below and above `width`, that of its logarithm, to first order."""
+        """The range around `width` that holds the true one in 68 % of cases, of its logarithm to first order."""
         if not self.usable:
             return np.nan, np.nan
         (slope, _), covariance = self._fit()
         gradient = np.array([self._log_width(), 1.0]) / slope
-        error = float(np.sqrt(gradient @ covariance @ gradient))
+        error = self._quantile((1 + _ONE_ERROR) / 2) * float(np.sqrt(gradient @ covariance @ gradient))
         return self.width / math.exp(error), self.width * math.exp(error)
 
     def __str__(self) -> str:
@@ -76,17 +84,23 @@ class WidthExtrapolation:
     @property
     def verdict(self) -> str:
         """What was found, in words."""
+        if self.met and not self.usable:
+            return f"a width of {self.widths.min()} is enough: deviations are at most {self.wanted:g} at every width"
         if not self._fittable():
             return (
                 "the fit is not usable: a deviation is zero or infinite; take a smaller learning rate or other widths"
             )
-        power = f"n^(-{self.exponent:.2f} ± {self.exponent_error:.2f})"
+        power = f"n^({-self.exponent:.2f} ± {self.exponent_error:.2f})"
         if not self.usable:
             return f"the fit is not usable: {power} does not fall beyond doubt; take wider networks, or more widths"
         low, width, high = (_shown(one) for one in (self.width_range[0], self.width, self.width_range[1]))
         found = f"the deviation falls as {power}; {self.wanted:g} needs a width of about {width} ({low} … {high})"
         far = self.width > _FAR * self.widths.max()
         return found + (f", more than {_FAR:g} times what was measured: check it with wider networks" if far else "")
+
+    def _quantile(self, confidence: float) -> float:
+        """Of Student's t with as many degrees of freedom as the fit leaves."""
+        return float(stdtrit(len(self.widths) - 2, confidence))
 
     def _fittable(self) -> bool:
         return bool((np.isfinite(self.deviations) & (self.deviations > 0)).all())
