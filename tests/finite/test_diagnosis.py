@@ -301,3 +301,24 @@ def test_a_network_in_mean_field_scaling_is_not_lazy_and_its_kernel_learns():
     assert scores.after.error < 0.1 * scores.before.error
     assert scores.network.error < 0.1 * scores.linearization.error
     assert min(scores.network.accuracy, scores.after.accuracy) >= 0.95
+
+
+def test_targets_that_are_met_at_the_start_are_said_to_tell_nothing():
+    params = start(8)
+    met = np.asarray(network(params, X.astype(np.float32)))
+    got = wf.diagnose(network, params, (X, met), GradientDescent(0.05), steps=5)
+    assert got.deviation == 0
+    assert got.barely_trained
+    assert got.verdict.startswith("no output moved, so that nothing can be said")
+
+
+def test_a_loss_that_rises_above_the_critical_rate_gets_no_advice_to_train_longer():
+    got = diagnosed(deviation=3.0, critical_rate=0.05, losses=(1.0, 2.0))
+    assert got.barely_trained
+    assert "not below the critical" in got.verdict
+    assert "take more" not in got.verdict
+
+
+def test_held_out_targets_are_named_in_their_error():
+    with pytest.raises(ValueError, match="held-out points: "):
+        wf.diagnose(network, start(8), (X, Y, X_TEST, Y_TEST[:2]), GradientDescent(0.1))

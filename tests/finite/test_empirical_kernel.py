@@ -196,12 +196,27 @@ def empty_and_integer(p, x):
     return {"a": (x @ p["W"]) * p["steps"].astype(x.dtype), "b": x @ p["o"] + jnp.sum(p["none"])}
 
 
+def entering(p, x):
+    """A weight that enters what a scan carries from within its body."""
+    step = lambda c, _: (p["W"], jnp.sin(x) @ c)  # noqa: E731
+    return jax.lax.scan(step, jnp.zeros((4, 4)), None, length=3)[1].sum(axis=0) @ p["o"]
+
+
+def moving_up(p, x):
+    """A weight that one place of what a scan carries hands to another."""
+    step = lambda c, _: ((c[0], c[0]), jnp.sin(x) @ c[1])  # noqa: E731
+    return jax.lax.scan(step, (p["W"], jnp.zeros((4, 4))), None, length=3)[1].sum(axis=0) @ p["o"]
+
+
 ODD = {f.__name__: f for f in (carried, looped, branched, backward_rule, read_twice, reversed_weight, of_tokens)}
+ODD |= {f.__name__: f for f in (entering, moving_up)}
 ODD |= {f.__name__: f for f in (upsampled, empty_and_integer, token_by_token, returned, without_steps)}
 ODD |= {f.__name__: f for f in (experts, shared_attention)}
 SLOW = ("experts", "shared_attention")
 REASONS = {
     "carried": {"carried through a scan"},
+    "entering": {"an output of a scan"},
+    "moving_up": {"an output of a scan"},
     "looped": {"a loop that has no reverse derivative"},
     "branched": {"used in cond"},
     "read_twice": {"used 3 times"},
@@ -451,3 +466,17 @@ def test_wrong_input_is_refused_before_any_work():
         EmpiricalKernel(f, params, memory=100).ntk(jnp.ones((2, 3)))
     with pytest.raises(ValueError, match=r"gram: .* all pairs of outputs"):
         wf.gram(EmpiricalKernel(f, params, outputs="full"), np.ones((4, 3), np.float32))
+
+
+def test_what_tells_kernels_apart_is_the_function_its_parameters_and_the_options():
+    x, params = np.ones((3, 2), np.float32), (jnp.ones((2, 4)), jnp.ones((4, 1)))
+    f = lambda p, x: jnp.tanh(x @ p[0]) @ p[1]  # noqa: E731
+    g = lambda p, x: jnp.sin(x @ p[0]) @ p[1]  # noqa: E731
+    kernels = [
+        *(EmpiricalKernel(f, params), EmpiricalKernel(g, params), EmpiricalKernel(f, (params[0] * 2, params[1]))),
+        *(EmpiricalKernel(f, params, subset=lambda p: p[0]), EmpiricalKernel(f, params, subset=lambda p: p[1])),
+        *(EmpiricalKernel(f, params, rates=(2.0, 1.0)), EmpiricalKernel(f, params, outputs="pseudo")),
+    ]
+    assert len({kernel.identity(x) for kernel in kernels}) == len(kernels)
+    again = EmpiricalKernel(lambda p, x: jnp.tanh(x @ p[0]) @ p[1], (jnp.ones((2, 4)), jnp.ones((4, 1))))
+    assert again.identity(x) == kernels[0].identity(x)

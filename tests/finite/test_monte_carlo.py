@@ -131,7 +131,10 @@ def test_wrong_input_is_refused_with_what_to_do():
     with pytest.raises(ValueError, match="the kernels of network 0 are not finite"):
         kernel.nngp(X)
     start = MonteCarloKernel.of(NET, draws=16)(X)
-    with pytest.raises(ValueError, match="start: wanted an estimate with the same seed"):
+    with pytest.raises(ValueError, match="start: wanted an estimate of the same networks"):
         MonteCarloKernel.of(NET, draws=32, seed=1).estimate(X, start=start)
     with pytest.raises(ValueError, match="start: wanted an estimate"):
         MonteCarloKernel.of(NET, draws=32).estimate(X + 1, start=start)
+    frozen = lambda params: jax.tree.map(lambda _: 0.0, params)  # noqa: E731
+    with pytest.raises(ValueError, match="start: wanted an estimate"):
+        replace(MonteCarloKernel.of(NET, draws=32), rates=frozen).estimate(X, start=start)

@@ -53,6 +53,26 @@ def test_a_fit_that_cannot_be_used_says_so_and_gives_no_width():
     assert "check it with wider networks" in str(far)
 
 
+def test_a_trend_that_chance_makes_is_seldom_called_beyond_doubt():
+    """Without any trend, a twentieth of fits at most, also with one degree of freedom."""
+    rng = np.random.default_rng(5)
+    for widths in (WIDTHS[:3], WIDTHS):
+        scatter = np.exp(0.3 * rng.standard_normal((1000, len(widths))))
+        usable = np.mean([WidthExtrapolation(widths, 0.1 * one, 0.01).usable for one in scatter])
+        assert usable < 0.05 + 3 * (0.05 * 0.95 / 1000) ** 0.5
+
+
+def test_deviations_that_are_all_small_enough_are_said_to_be():
+    for deviations in ([0.004, 0.003, 0.005, 0.004], [0.0, 0.0, 0.0, 0.0]):
+        met = WidthExtrapolation(WIDTHS, np.array(deviations), 0.01)
+        assert met.met
+        assert met.verdict == "a width of 16 is enough: deviations are at most 0.01 at every width"
+
+
+def test_an_exponent_of_the_wrong_sign_is_written_with_one_sign():
+    assert "n^(0.2" in WidthExtrapolation(WIDTHS[:3], np.array([0.1, 0.14, 0.18]), 0.01).verdict
+
+
 def never(width):
     raise AssertionError(f"a network of width {width} was asked for")
 

@@ -1,6 +1,7 @@
 """Kernel matrices in tiles: any size, either shape, and after a kill."""
 
 import inspect
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -125,6 +126,25 @@ def test_an_unfinished_run_for_anything_else_is_refused_and_kept(tmp_path, chang
     with pytest.raises(ValueError, match=r"belongs to another matrix .*name another file"):
         wf.gram(**arguments | change, out=path)
     assert path.read_bytes() == before
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_an_unfinished_run_for_a_network_with_another_function_is_refused(tmp_path, monkeypatch):
+    """Functions that print alike."""
+    network = lambda phi: wf.Kernel(nn.Serial(nn.Dense(4), nn.Elementwise(phi), nn.Dense(1)))  # noqa: E731
+    sine, cosine = network(lambda z: jnp.sin(z)), network(lambda z: jnp.cos(z))
+    path, x = tmp_path / "K.npy", batch(6)
+    assert repr(sine) == repr(cosine)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["wideflow.kernels.gram"], "_tile", killed)
+        with pytest.raises(KeyboardInterrupt):
+            wf.gram(sine, x, tile=4, out=path)
+    with pytest.raises(ValueError, match="belongs to another matrix"):
+        wf.gram(cosine, x, tile=4, out=path)
+    np.testing.assert_allclose(wf.gram(network(lambda z: jnp.sin(z)), x, tile=4, out=path), sine(x).ntk, rtol=1e-12)
 
 
 def test_a_file_of_something_else_is_refused_and_kept(tmp_path):

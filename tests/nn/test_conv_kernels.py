@@ -11,6 +11,7 @@ from network_cases import as_arrays
 
 import wideflow as wf
 from oracles import pixels
+from wideflow import nn
 
 FAST = {"line-valid", "flatten", ALL_KINDS.name}  # the others take long to compile
 every_case = pytest.mark.parametrize(
@@ -106,3 +107,25 @@ def test_gradients_are_finite_at_degenerate_images(case, x64):
 
     gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(as_arrays(case.net), jnp.asarray(degenerate(case.pixels)))
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradients))
+
+
+ACROSS = {
+    "conv": (nn.Conv(8, 3, b=0.2), nn.Relu(), nn.Flatten()),
+    "strided": (nn.Conv(8, 3, stride=2), nn.Relu(), nn.Flatten(), nn.Dense(3), nn.Relu()),
+    "pooled": (nn.Conv(8, 3), nn.Relu(), nn.AvgPool(2), nn.Conv(8, 1), nn.Relu(), nn.GlobalAvgPool()),
+    "attention": (nn.Conv(8, 3), nn.SelfAttention(4, heads=2), nn.Dense(3), nn.Relu(), nn.GlobalAvgPool()),
+}
+
+
+@pytest.mark.parametrize("name", ACROSS)
+def test_gradients_of_the_diagonal_in_inputs_equal_finite_differences(name, x64):
+    """Rounding must not part equal inputs before a kink: its slope in their angle is infinite but for angle zero."""
+    kernel, rng, h = wf.Kernel(nn.Serial(*ACROSS[name], nn.Dense(1))), np.random.default_rng(0), 1e-4
+    x, direction = jnp.asarray(rng.standard_normal((2, 6, 2))), jnp.asarray(rng.standard_normal((2, 6, 2)))
+
+    @jax.jit
+    def traces(s):
+        k = kernel(x + s * direction)
+        return jnp.stack([jnp.trace(k.nngp), jnp.trace(k.ntk)])
+
+    np.testing.assert_allclose(jax.jacfwd(traces)(0.0), (traces(h) - traces(-h)) / (2 * h), rtol=1e-6)

@@ -69,6 +69,28 @@ def test_impossible_dense_layers_are_refused(arguments, message):
         nn.Dense(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("layer", "name", "value", "message"),
+    [
+        (nn.Dense(4), "out", 2.5, r"Dense\(out=2\.5\): out must be a whole number"),
+        (nn.Dense(4), "w", "1", "w must be a number, got '1'"),
+        (nn.Dense(4), "w", np.array(-1.0), "w must be a finite number of at least 0"),
+        (nn.Dense(4), "b", jnp.asarray(np.nan), "b must be a finite number of at least 0"),
+        (nn.Conv(4, 3), "out", 2.5, "out must be a whole number"),
+        (nn.Embedding(3, 4), "tokens", 3.5, "tokens must be a whole number"),
+        (nn.SelfAttention(4), "heads", 1.5, "heads must be a whole number"),
+        (nn.SelfAttention(4), "scores", "softmax", "scores must be a nonlinearity"),
+        (nn.Dropout(0.5), "rate", "a", "rate must be a number"),
+        (nn.Positions(), "channels", (3,), "channels must be two positive numbers"),
+    ],
+)
+def test_options_of_another_kind_are_refused_at_construction(layer, name, value, message):
+    """What a user without type checks could pass."""
+    object.__setattr__(layer, name, value)
+    with pytest.raises((TypeError, ValueError), match=message):
+        layer.__check_init__()
+
+
 def test_things_that_are_not_layers_are_refused():
     # Without the type checks that pytest adds: a user has none.
     build = inspect.unwrap(nn.Serial.__init__)

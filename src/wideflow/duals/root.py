@@ -11,3 +11,11 @@ def root(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """
     is_zero = x == 0
     return jnp.where(is_zero, 0.0, jnp.sqrt(jnp.where(is_zero, 1.0, x)))
+
+
+def settled(apart: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """A squared distance of two points of the unit sphere, and 0 where rounding alone explains it.
+
+    Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
+    """
+    return jnp.where(apart <= (4 * jnp.finfo(apart.dtype).eps) ** 2, 0, apart)

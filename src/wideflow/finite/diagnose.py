@@ -134,7 +134,7 @@ def _check(rule: Rule, steps: int) -> None:
             f"diagnose: wanted GradientDescent, HeavyBall or Nesterov, which go in steps, got {rule!r}; "
             "for a flow take GradientDescent at a small learning rate"
         )
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"diagnose: steps must be a whole number, at least 1, got {steps!r}")
 
 

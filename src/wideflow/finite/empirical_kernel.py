@@ -12,10 +12,10 @@ import numpy as np
 
 from ..dynamics import ProductOperator
 from ..kernels import Kernels
+from ..nn.fingerprint import fingerprint, fingerprint_of_function
 from ..nn.values import values_of
 from .empirical_plan import METHODS, EmpiricalPlan, Method
 from .empirical_work import Question, Work
-from .fingerprint import fingerprint, fingerprint_of_function
 from .output_sets import NAMES, Outputs
 from .products import product
 from .real_view import RealView

@@ -12,8 +12,8 @@ import numpy as np
 from jax import Array
 
 from ..nn import Layer, learning_rates
+from ..nn.fingerprint import fingerprint, fingerprint_of_function
 from .empirical_kernel import EmpiricalKernel
-from .fingerprint import fingerprint, fingerprint_of_function
 from .kernel_estimate import KernelEstimate
 from .output_sets import Outputs
 from .running_moments import RunningMoments

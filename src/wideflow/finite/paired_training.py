@@ -13,8 +13,8 @@ import numpy as np
 from .. import __version__
 from ..dynamics import Loss, Nesterov, Rule
 from ..dynamics.batches import checked_steps
+from ..nn.fingerprint import fingerprint, fingerprint_of_function
 from .examples import examples_of, inputs_in, sized_loss, targets_for
-from .fingerprint import fingerprint, fingerprint_of_function
 from .member_path import Evaluation, MemberPath, PairedPaths
 from .members import KernelMember, KernelTask, NetworkMember
 from .optimizer import optimizer_of

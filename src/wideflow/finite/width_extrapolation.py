@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import stdtrit
 
 from .deviation_path import DeviationPath
 from .diagnosis import Diagnosis
@@ -100,6 +99,8 @@ class WidthExtrapolation:
 
     def _quantile(self, confidence: float) -> float:
         """Of Student's t with as many degrees of freedom as the fit leaves."""
+        from scipy.special import stdtrit
+
         return float(stdtrit(len(self.widths) - 2, confidence))
 
     def _fittable(self) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from ..nn import Cov, Demand, Layer
+from ..nn.fingerprint import fingerprint, fingerprint_of_function
 from ..nn.fold import fold
 from ..nn.values import values_of
 from .batch import checked_batch, checked_pair
@@ -86,6 +87,12 @@ class Kernel(eqx.Module):
         """
         x1, x2 = checked_pair(x1, x2)
         return plan_of(self.net, self._shape(x1, x2), x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None)
+
+    def identity(self, x1: Any, x2: Any = None) -> str:
+        """A digest of what is computed on inputs of these shapes: layers, functions, hyperparameters; see `gram`."""
+        one = jax.ShapeDtypeStruct((1, *x1.shape[1:]), np.float32)
+        rule = fingerprint_of_function(partial(_kernels, fold(self.net)), one, one)
+        return fingerprint([repr(self.net), rule, jax.tree.leaves(self.net)])
 
     def latex(self) -> str:
         """The recursion of both kernels, layer by layer with its hyperparameters, as a LaTeX `aligned` environment."""

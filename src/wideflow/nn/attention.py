@@ -14,7 +14,7 @@ from .attention_kernel import Keys, attention, gaussian_scores, sure_scores
 from .cov import Cov
 from .demand import Demand
 from .dense import Dense, fresh_weights
-from .hyperparameter import check_number
+from .hyperparameter import check_count, check_number
 from .layer import Layer, Shape
 from .mixing import paired
 from .positions import Positions
@@ -76,11 +76,17 @@ class SelfAttention(Layer):
     def __check_init__(self):
         for name in ("out", "heads", "key_size", "value_size"):
             size = getattr(self, name)
+            if size is not None:
+                check_count(self, name)
             if size is not None and size < 1:
                 raise ValueError(f"{self!r}: {name} must be at least 1, got {size}")
         factors = ("lr_w", "lr_b", "lr_query", "lr_key", "lr_value")
         for name in ("w", "b", "w_query", "w_key", "w_value", *factors):
             check_number(self, name, 0.0)
+        if self.scores is not None and not isinstance(self.scores, Activation):
+            raise TypeError(
+                f"SelfAttention: scores must be a nonlinearity, as Relu(), or None for softmax, got {self.scores!r}"
+            )
         if self.scale not in SCALES:
             raise ValueError(f'{self!r}: scale must be "1/d" or "1/sqrt(d)", got {self.scale!r}')
         check_scaling(self)

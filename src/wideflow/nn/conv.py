@@ -10,7 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .cov import Cov
 from .demand import Demand
 from .dense import drawn_weights, fresh_weights, scaled_output
-from .hyperparameter import check_number
+from .hyperparameter import check_count, check_number
 from .layer import Layer, Shape
 from .patch_mean import patch_mean
 from .scaling import Scaling, check_scaling, own_kernel
@@ -51,6 +51,7 @@ class Conv(Layer):
     channels: float | Float[Array, ""] | None = None
 
     def __check_init__(self):
+        check_count(self, "out")
         if self.out < 1:
             raise ValueError(f"{self!r}: the number of output channels must be at least 1, got {self.out}")
         for name in ("w", "b", "lr_w", "lr_b"):

@@ -8,7 +8,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from ..duals import Pair
-from ..duals.root import root
+from ..duals.root import root, settled
 from .demand import Demand
 
 
@@ -192,9 +192,7 @@ def _delta_of_parts(p1: Array, p2: Array, r1: Array, r2: Array, delta_p: Array, 
     """
     v1, v2 = _inverse_root(p1 + r1), _inverse_root(p2 + r2)
     a1, a2, b1, b2 = root(p1) * v1, root(p2) * v2, root(r1) * v1, root(r2) * v2
-    apart = (a1 - a2) ** 2 + (b1 - b2) ** 2
-    # Rounding must not part equal inputs: the gradient of their angle is finite at exactly 0 alone.
-    apart = jnp.where(apart <= (4 * jnp.finfo(apart.dtype).eps) ** 2, 0, apart)
+    apart = settled((a1 - a2) ** 2 + (b1 - b2) ** 2)
     total = apart / 2 + (a1 * a2) * delta_p
     if delta_r is not None:
         total = total + (b1 * b2) * delta_r

@@ -10,7 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from .cov import Cov
 from .demand import Demand
-from .hyperparameter import check_number
+from .hyperparameter import check_count, check_number
 from .layer import Layer, Shape
 from .scaling import Scaling, check_scaling, own_kernel, scales
 
@@ -37,6 +37,7 @@ class Dense(Layer):
     channels: float | Float[Array, ""] | None = None
 
     def __check_init__(self):
+        check_count(self, "out")
         if self.out < 1:
             raise ValueError(f"Dense({self.out}): the number of output channels must be at least 1, got {self.out}")
         for name, value in (("w", self.w), ("b", self.b)):
@@ -45,8 +46,8 @@ class Dense(Layer):
                     f"Dense({self.out}, {name}={value}): {name} is a standard deviation; "
                     f"it must be finite and not negative, got {value}"
                 )
-        check_number(self, "lr_w", 0.0)
-        check_number(self, "lr_b", 0.0)
+        for name in ("w", "b", "lr_w", "lr_b"):
+            check_number(self, name, 0.0)
         check_scaling(self)
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[dict[str, Array], Shape]:

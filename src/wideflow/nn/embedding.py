@@ -9,7 +9,7 @@ from jaxtyping import Float, PRNGKeyArray
 from .cov import Cov
 from .demand import Demand
 from .dense import Dense
-from .hyperparameter import check_number
+from .hyperparameter import check_count, check_number
 from .layer import Layer, Shape
 from .scaling import Scaling, check_scaling, scales
 
@@ -39,6 +39,8 @@ class Embedding(Layer):
     parameterization: str | Scaling = eqx.field(static=True, default="ntk")
 
     def __check_init__(self):
+        check_count(self, "tokens")
+        check_count(self, "out")
         if self.tokens < 1 or self.out < 1:
             raise ValueError(f"{self!r}: there must be at least one token and one channel, got {self.tokens, self.out}")
         check_number(self, "w", low=0.0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
-from ..duals.root import root
+from ..duals.root import root, settled
 from .cov import Cov
 from .demand import Demand
 from .layer import Layer, Shape
@@ -64,9 +64,9 @@ def _delta_of_flat(k: Cov) -> Array:
     """1 − correlation from that of the pixels: Σ_p a_p b_p δ_p / (α β) + ½ Σ_p (a_p/α − b_p/β)², see `Conv`."""
     pair = k.pair()
     a, b = _profile(pair.q11), _profile(pair.q22)
-    terms = a * b * pair.delta + (a - b) ** 2 / 2
+    lost, spread = _mean(a * b * pair.delta, 2), settled(_mean((a - b) ** 2, 2))
     alive = (_mean(pair.q11, 2) > 0) & (_mean(pair.q22, 2) > 0)
-    return jnp.where(alive, at_most_two(_mean(terms, 2)), 1)
+    return jnp.where(alive, at_most_two(lost + spread / 2), 1)
 
 
 def _profile(variance: Array) -> Array:

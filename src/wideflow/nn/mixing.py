@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..duals import Pair
-from ..duals.root import root
+from ..duals.root import root, settled
 from .cov import Cov
 from .demand import Demand
 from .layer import Layer
@@ -51,4 +51,4 @@ def delta_within(k: Cov, bound: Array, t: Array) -> Array:
     room = bound - (root(pair.q11) - t * root(pair.q22)) ** 2
     alive = pair.scale > 0
     limit = jnp.where(alive, jnp.maximum(room, 0) / (2 * t * jnp.where(alive, pair.scale, 1)), jnp.inf)
-    return pair.delta + jax.lax.stop_gradient(jnp.minimum(pair.delta, limit) - pair.delta)
+    return pair.delta + jax.lax.stop_gradient(jnp.minimum(pair.delta, settled(limit)) - pair.delta)

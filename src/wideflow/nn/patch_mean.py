@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..duals.root import root
+from ..duals.root import root, settled
 from .cov import Cov
 from .mixing import gap, ratio
 from .patch import Slides, at_most_two, joint_sum, padded, pixel_axes
@@ -44,8 +44,8 @@ def _delta_of_patch(k: Cov, slides: tuple[Slide, ...], delta: Array) -> Array:
     profiles1, inverse1 = _profiles(v1, slides, first)
     profiles2, inverse2 = _profiles(v2, slides, second)
     lost = joint_sum(k, slides, root(v1) * root(v2) * delta, 2) * inverse1 * inverse2
-    spread = reduce(add, [(a - b) ** 2 for a, b in zip(profiles1, profiles2, strict=True)]) / 2
-    return jnp.where((inverse1 > 0) & (inverse2 > 0), at_most_two(lost + spread), 1)
+    spread = settled(reduce(add, [(a - b) ** 2 for a, b in zip(profiles1, profiles2, strict=True)]))
+    return jnp.where((inverse1 > 0) & (inverse2 > 0), at_most_two(lost + spread / 2), 1)
 
 
 def _profiles(v: Array, slides: tuple[Slide, ...], axes: list[tuple[int, ...]]) -> tuple[list[Array], Array]:

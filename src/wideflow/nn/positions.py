@@ -55,7 +55,7 @@ class Positions(Layer):
                 f"Positions(length={self.length}): the length must be finite and positive, got {self.length}; "
                 "None makes positions independent"
             )
-        if self.channels is not None and min(self.channels) < 1:
+        if self.channels is not None and (len(self.channels) != 2 or min(self.channels) < 1):
             raise ValueError(f"Positions: channels must be two positive numbers, got {self.channels}")
         check_scaling(self)
 
