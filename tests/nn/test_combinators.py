@@ -284,7 +284,7 @@ pixels = Serial(nn.Conv(4, 3), nn.Flatten())
         (nn.Identity(), nn.Sum(Dense(4), gate)),
         (nn.Identity(), Dense(4), gate),
         (two_scales, two_scales),
-        (nn.Identity(), Serial(Relu(), nn.Concat(Dense(2), gate))),
+        (nn.Identity(), Serial(Relu(), nn.Concat(Dense(2), Serial(Dense(2), Relu())))),
     ],
     ids=repr,
 )
@@ -325,6 +325,24 @@ def test_kernels_of_branches_that_end_in_different_pixels_are_refused():
         net = Serial(conv, nn.Residual(Relu(), nn.Conv(8, 3, padding="valid")), Relu(), end, Dense(1))
         with pytest.raises(ValueError, match=r"Residual: the branch must keep the pixels, got \(3, 3\), \(1, 1\)"):
             jax.eval_shape(wf.Kernel(net), x)
+
+
+@pytest.mark.parametrize(
+    "merge",
+    [
+        nn.Sum(Dense(8), Dense(9)),
+        nn.Product(nn.Identity(), Dense(9)),
+        nn.Residual(Relu(), Dense(9)),
+        nn.Repeat(nn.Residual(Relu(), Dense(9)), 3),
+        nn.Concat(Dense(3), nn.Sum(nn.Identity(), Dense(9))),
+    ],
+    ids=repr,
+)
+def test_kernels_of_merges_of_different_numbers_of_channels_are_refused(merge):
+    with pytest.raises(
+        ValueError, match="all that is merged must have one number of channels, got 8, 9; give the last"
+    ):
+        wf.Kernel(Serial(Dense(8), merge, Dense(1)))
 
 
 def test_sum_in_a_branch_is_as_fresh_as_its_input():

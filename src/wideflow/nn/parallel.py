@@ -15,7 +15,7 @@ from .combine import check_layers, check_pixels
 from .cov import Cov
 from .demand import Demand
 from .layer import Layer, Shape
-from .width import width
+from .width import one_width, width
 
 
 class Parallel(Layer):
@@ -180,8 +180,14 @@ class Concat(Parallel):
 
 @width.register(Parallel)
 def _(layer: Parallel, before: int | None = None) -> int | None:
-    """Branches end in one width: that of any branch which says it."""
+    """Branches of a merge that is not known: that of any branch which says it."""
     return next((n for n in (width(branch, before) for branch in layer.branches) if n is not None), None)
+
+
+@width.register(Sum)
+@width.register(Product)
+def _(layer: Sum | Product, before: int | None = None) -> int | None:
+    return one_width(layer, (width(branch, before) for branch in layer.branches))
 
 
 @width.register(Concat)
@@ -191,17 +197,10 @@ def _(layer: Concat, before: int | None = None) -> int | None:
 
 
 def _branches(layer: Parallel, k: Cov) -> list[Cov]:
-    """The branches' covariances, each fresh where its own weights make it so; ValueError where shapes do not fit."""
-    name = type(layer).__name__
-    widths = [n for n in map(width, layer.branches) if n is not None]
-    if len(set(widths)) > 1:
-        raise ValueError(
-            f"{name}: the branches must end in one shape, got {', '.join(map(str, widths))} channels; "
-            "give their last layers the same number of channels"
-        )
+    """The branches' covariances, each fresh where its own weights make it so; ValueError where pixels do not fit."""
     stale = k.replace(fresh=False, delta=k.delta)  # each branch sees what the others see
     covs = [branch.cov(stale) for branch in layer.branches]
-    check_pixels(f"{name}: the branches must end in the same pixels", covs)
+    check_pixels(f"{type(layer).__name__}: the branches must end in the same pixels", covs)
     return covs
 
 
