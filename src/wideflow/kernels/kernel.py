@@ -42,8 +42,8 @@ class Kernel(eqx.Module):
     them). `x2` None means `x1` with itself, with an exact diagonal. Values are differentiable in inputs and
     hyperparameters, also inside `jax.jit`; a new hyperparameter does not recompile.
 
-    Errors: TypeError for other dtypes, ValueError for shapes that do not fit, in `net` alone at construction, or rows
-    that are not finite.
+    Errors: TypeError for other dtypes, ValueError for rows that are not finite and for shapes that do not fit, where
+    `net` alone shows it at construction.
     Source: Lee et al. 2018; Jacot et al. 2018. Cost: one matrix product and a few elementwise passes per layer.
 
     ```python

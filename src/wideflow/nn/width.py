@@ -40,7 +40,7 @@ def _(layer: Residual, before: int | None = None) -> int | None:
 
 def one_width(layer: Layer, widths: Iterable[int | None]) -> int | None:
     """The number of channels of all that `layer` adds or multiplies; ValueError where known ones differ."""
-    known = [n for n in widths if n is not None]
+    known = [n for n in widths if isinstance(n, int)]
     if len(set(known)) > 1:
         raise ValueError(
             f"{layer!r}: all that is merged must have one number of channels, got {', '.join(map(str, known))}; "
