@@ -271,6 +271,80 @@ def test_sum_and_product_refuse_correlated_branches():
                 jax.eval_shape(wf.Kernel(net), X)
 
 
+gate = nn.Product(nn.Identity(), Dense(4))  # uncorrelated with its input, but not independent of it
+two_scales = nn.Concat(Dense(2, 1.0), Dense(2, 3.0))  # channels of two laws
+pixels = Serial(nn.Conv(4, 3), nn.Flatten())
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        (nn.Identity(), gate),
+        (gate, gate),
+        (nn.Identity(), nn.Sum(Dense(4), gate)),
+        (nn.Identity(), Dense(4), gate),
+        (two_scales, two_scales),
+        (nn.Identity(), Serial(Relu(), nn.Concat(Dense(2), Serial(Dense(2), Relu())))),
+    ],
+    ids=repr,
+)
+def test_product_refuses_branches_that_are_no_more_than_uncorrelated_or_of_several_laws(branches):
+    net = Serial(Dense(4), nn.Product(*branches), Dense(1))
+    message = r"Product: all branches but one must end in a layer with weights .*; put Dense\(…\) at the end of one"
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(wf.Kernel(net), X)
+
+
+def test_product_refuses_the_pixels_of_two_flattened_images():
+    images = jax.ShapeDtypeStruct((5, 3, 3, 2), np.float32)
+    with pytest.raises(ValueError, match="Product: all branches but one must end in a layer with weights"):
+        jax.eval_shape(wf.Kernel(nn.Product(pixels, pixels)), images)
+    one = nn.Product(pixels, Serial(nn.Flatten(), Dense(36)))
+    assert jax.eval_shape(wf.Kernel(one).nngp, images).shape == (5, 5)
+
+
+@pytest.mark.parametrize("inner", [gate, two_scales], ids=repr)
+def test_product_takes_any_one_branch_and_all_that_end_in_weights(x64, inner):
+    net = Serial(Dense(4), nn.Product(Dense(4, 0.7), inner, Serial(inner, Dense(4, 1.2))))
+    (K, T), (Ki, Ti) = (wf.Kernel(part)(rows()) for part in (Dense(4), Serial(Dense(4), inner)))
+    (K1, T1), (K3, T3) = (0.49 * K, 0.49 * (K + T)), (1.44 * Ki, 1.44 * (Ki + Ti))
+    found = wf.Kernel(net)(rows())
+    np.testing.assert_allclose(found.nngp, K1 * Ki * K3, rtol=1e-12)
+    np.testing.assert_allclose(found.ntk, T1 * Ki * K3 + K1 * Ti * K3 + K1 * Ki * T3, rtol=1e-12)
+
+
+def test_kernels_of_branches_that_end_in_different_pixels_are_refused():
+    x = jax.ShapeDtypeStruct((5, 3, 3, 2), np.float32)
+    conv, one_pixel = nn.Conv(8, 3), Serial(nn.AvgPool(3), nn.Conv(8, 1))
+    for merge in (nn.Sum, nn.Product, nn.Concat):
+        for other, shape in ((one_pixel, r"\(1, 1\)"), (Serial(nn.GlobalAvgPool(), Dense(8)), r"\(\)")):
+            message = rf"{merge.__name__}: the branches must end in the same pixels, got \(3, 3\), {shape}"
+            with pytest.raises(ValueError, match=message):
+                jax.eval_shape(wf.Kernel(Serial(merge(conv, other), nn.Flatten(), Dense(1))), x)
+    for end in (nn.Flatten(), nn.GlobalAvgPool()):
+        net = Serial(conv, nn.Residual(Relu(), nn.Conv(8, 3, padding="valid")), Relu(), end, Dense(1))
+        with pytest.raises(ValueError, match=r"Residual: the branch must keep the pixels, got \(3, 3\), \(1, 1\)"):
+            jax.eval_shape(wf.Kernel(net), x)
+
+
+@pytest.mark.parametrize(
+    "merge",
+    [
+        nn.Sum(Dense(8), Dense(9)),
+        nn.Product(nn.Identity(), Dense(9)),
+        nn.Residual(Relu(), Dense(9)),
+        nn.Repeat(nn.Residual(Relu(), Dense(9)), 3),
+        nn.Concat(Dense(3), nn.Sum(nn.Identity(), Dense(9))),
+    ],
+    ids=repr,
+)
+def test_kernels_of_merges_of_different_numbers_of_channels_are_refused(merge):
+    with pytest.raises(
+        ValueError, match="all that is merged must have one number of channels, got 8, 9; give the last"
+    ):
+        wf.Kernel(Serial(Dense(8), merge, Dense(1)))
+
+
 def test_sum_in_a_branch_is_as_fresh_as_its_input():
     inner = nn.Sum(nn.Identity(), Serial(Relu(), Dense(4)))
     net = Serial(Dense(4), nn.Sum(nn.Identity(), Serial(Erf(), Dense(4), inner)), Dense(1))
@@ -289,6 +363,8 @@ def test_nonlinearity_right_after_a_merge_that_is_not_gaussian_is_refused(merge)
         (lambda: nn.Sum(), ValueError, r"Sum\(\): give at least one branch, got none"),
         # Under the tests shapes and types are checked first, by beartype.
         (lambda: nn.Product(Dense(3), Relu), TypeError, r"branch 1 must be a layer|Expected type: .*Layer"),
+        (lambda: nn.Residual(Relu), TypeError, r"Residual: argument 0 must be a layer|Expected type: .*Layer"),
+        (lambda: nn.Residual(Dense(3), 3), TypeError, r"Residual: argument 1 must be a layer|Expected type: .*Layer"),
         (lambda: nn.Repeat(Relu, 3), TypeError, "wanted a layer|Expected type: .*Layer"),
         (lambda: nn.Repeat(Dense(3), 0), ValueError, "Repeat: times must be an integer of at least 1, got 0"),
     ],

@@ -15,6 +15,7 @@ from ..nn import Cov, Demand, Layer
 from ..nn.fingerprint import fingerprint, fingerprint_of_function
 from ..nn.fold import fold
 from ..nn.values import values_of
+from ..nn.width import width
 from .batch import checked_batch, checked_pair
 from .latex import latex
 from .plan import WORK_BYTES, Plan, plan_of
@@ -42,7 +43,8 @@ class Kernel(eqx.Module):
     them). `x2` None means `x1` with itself, with an exact diagonal. Values are differentiable in inputs and
     hyperparameters, also inside `jax.jit`; a new hyperparameter does not recompile.
 
-    Errors: TypeError for other dtypes, ValueError for shapes that do not fit or rows that are not finite.
+    Errors: TypeError for other dtypes, ValueError for rows that are not finite and for shapes that do not fit, where
+    `net` alone shows it at construction.
     Source: Lee et al. 2018; Jacot et al. 2018. Cost: one matrix product and a few elementwise passes per layer.
 
     ```python
@@ -56,6 +58,7 @@ class Kernel(eqx.Module):
     def __check_init__(self):
         if not isinstance(self.net, Layer):
             raise TypeError(f"Kernel: wanted a network made of wideflow.nn layers, got {self.net!r}")
+        width(self.net)  # raises ValueError where branches meet that have different numbers of channels
 
     def __call__(self, x1: Any, x2: Any = None) -> Kernels:
         """Both kernels between two batches: `[n1, n2, *pixels]`."""

@@ -1,5 +1,6 @@
 """Combinators: the only layers that hold other layers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,10 +18,7 @@ class Serial(Layer):
     layers: tuple[Layer, ...]
 
     def __init__(self, *layers: Layer):
-        for position, layer in enumerate(layers):
-            if not isinstance(layer, Layer):
-                hint = "; write Relu() with parentheses" if isinstance(layer, type) else ""
-                raise TypeError(f"Serial: argument {position} must be a layer, got {layer!r}{hint}")
+        check_layers("Serial: argument", layers)
         self.layers = layers
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[tuple[Any, ...], Shape]:
@@ -72,6 +70,7 @@ class Residual(Layer):
     def __init__(self, *layers: Layer):
         if not layers:
             raise ValueError("Residual(): give the layers of the branch, got none")
+        check_layers("Residual: argument", layers)
         self.branch = layers[0] if len(layers) == 1 else Serial(*layers)
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[Any, Shape]:
@@ -96,6 +95,7 @@ class Residual(Layer):
                 "Residual: the branch must end in a layer with weights (Dense, Conv …), or x and branch(x) are "
                 f"correlated and the sum is not a Gaussian process; got {self.branch!r}"
             )
+        check_pixels("Residual: the branch must keep the pixels", (k, branch))
         # Independence from other branches of the network needs both terms to be fresh.
         return _sum(k, branch)
 
@@ -109,3 +109,21 @@ class Residual(Layer):
 
 
 _sum = jax.jit(Cov.__add__)
+
+
+def check_layers(place: str, layers: Sequence[Any]) -> None:
+    """TypeError where one of `layers` is not a layer; `place`: what the message calls them, before a number."""
+    for position, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            hint = "; write Relu() with parentheses" if isinstance(layer, type) else ""
+            raise TypeError(f"{place} {position} must be a layer, got {layer!r}{hint}")
+
+
+def check_pixels(rule: str, covs: Sequence[Cov]) -> None:
+    """ValueError that begins with `rule` where covariances that meet have different pixels: they would broadcast."""
+    shapes = [k.pixel_shape for k in covs]
+    if len(set(shapes)) > 1:
+        raise ValueError(
+            f"{rule}, got {', '.join(map(str, shapes))}; give the layers strides of 1 and padding 'same', or all "
+            "branches the same ones"
+        )

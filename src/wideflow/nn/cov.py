@@ -24,7 +24,8 @@ class Cov(eqx.Module):
       changes `nngp` and cannot update it sets it to None; it is then recomputed by subtraction.
     - `gaussian`: the channels are jointly Gaussian with mean zero, as every nonlinearity needs.
     - `fresh`: the channels are weighted by fresh zero-mean weights, so they are uncorrelated with every other
-      branch of the network, as a sum of branches needs.
+      branch of the network, as a sum of branches needs. With `gaussian` they are independent of every other branch
+      and of one law, as a product of branches needs.
     - `shift`: None, or a whole number for each pixel axis, by which the second inputs are rolled: pixel p stands for
       p + shift there, around the ends. The state is then a *plane* of pixel pairs, and the pixel axes come first in
       all its arrays, `q1 [*pixels, n1]`, `nngp [*pixels, n1, n2]`, so that a shift along them moves whole blocks of

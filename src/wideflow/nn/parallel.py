@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PRNGKeyArray
 
+from .combine import check_layers, check_pixels
 from .cov import Cov
 from .demand import Demand
 from .layer import Layer, Shape
-from .width import width
+from .width import one_width, width
 
 
 class Parallel(Layer):
@@ -30,10 +31,7 @@ class Parallel(Layer):
         name = type(self).__name__
         if not branches:
             raise ValueError(f"{name}(): give at least one branch, got none")
-        for position, branch in enumerate(branches):
-            if not isinstance(branch, Layer):
-                hint = "; write Relu() with parentheses" if isinstance(branch, type) else ""
-                raise TypeError(f"{name}: branch {position} must be a layer, got {branch!r}{hint}")
+        check_layers(f"{name}: branch", branches)
         self.branches = branches
 
     def merge(self, outputs: Sequence[Array]) -> Array:
@@ -84,16 +82,20 @@ class Sum(Parallel):
 
     def cov(self, k: Cov) -> Cov:
         """Σ_i K_i, Σ_i Θ_i."""
-        return reduce(_sum, independent_branches(self, k))
+        covs = _branches(self, k)
+        _check_all_but_one(self, [cov.fresh for cov in covs], "or they are correlated")
+        return reduce(_sum, _as_fresh_as(k, self, covs))
 
 
 class Product(Parallel):
     """The elementwise product of branches: f_1(x) f_2(x) … `Product(Identity(), Dense(n))` is a gate.
 
     K' = K_1 K_2, Θ' = Θ_1 K_2 + K_1 Θ_2, and so on for more branches. All branches but one must end in a layer with
-    fresh zero-mean weights (Dense, Conv …). Raises ValueError otherwise. The product is not Gaussian: a layer with
-    weights must follow before a nonlinearity can. (In the NTK, what two branches share below them enters through
-    the gradients of their mean squares over channels, which vanish like 1/width.)
+    fresh zero-mean weights (Dense, Conv …): their channels are then independent of the other branches and alike, while
+    a product, a concatenation or flattened pixels after it are uncorrelated with the others at most. Raises ValueError
+    otherwise. The product is not Gaussian: a layer with weights must follow before a nonlinearity can. (In the NTK,
+    what two branches share below them enters through the gradients of their mean squares over channels, which vanish
+    like 1/width.)
 
     ```python
     nn.Product(nn.Dense(64), nn.Serial(nn.Dense(64), nn.Sigmoid()))
@@ -106,7 +108,10 @@ class Product(Parallel):
 
     def cov(self, k: Cov) -> Cov:
         """Π_i K_i, Σ_i Θ_i Π_{j≠i} K_j."""
-        return reduce(_product, independent_branches(self, k))
+        covs = _branches(self, k)
+        why = "and nothing but linear maps of pixels after it, or the mean of the product is not that of the factors"
+        _check_all_but_one(self, [cov.fresh and cov.gaussian for cov in covs], why)
+        return reduce(_product, _as_fresh_as(k, self, covs))
 
 
 class Concat(Parallel):
@@ -151,6 +156,7 @@ class Concat(Parallel):
     def cov(self, k: Cov) -> Cov:
         """Means over the channels of all branches."""
         covs = [branch.cov(k) for branch in self.branches]
+        check_pixels("Concat: the branches must end in the same pixels", covs)
         return covs[0] if len(covs) == 1 else _mean(covs, self.widths())
 
     def widths(self) -> tuple[int, ...]:
@@ -174,8 +180,14 @@ class Concat(Parallel):
 
 @width.register(Parallel)
 def _(layer: Parallel, before: int | None = None) -> int | None:
-    """Branches end in one width: that of any branch which says it."""
+    """Branches of a merge that is not known: that of any branch which says it."""
     return next((n for n in (width(branch, before) for branch in layer.branches) if n is not None), None)
+
+
+@width.register(Sum)
+@width.register(Product)
+def _(layer: Sum | Product, before: int | None = None) -> int | None:
+    return one_width(layer, (width(branch, before) for branch in layer.branches))
 
 
 @width.register(Concat)
@@ -184,21 +196,30 @@ def _(layer: Concat, before: int | None = None) -> int | None:
     return None if None in widths else sum(n for n in widths if n is not None)
 
 
-def independent_branches(layer: Parallel, k: Cov) -> list[Cov]:
-    """The branches' covariances; ValueError where more than one of them is not freshly weighted."""
+def _branches(layer: Parallel, k: Cov) -> list[Cov]:
+    """The branches' covariances, each fresh where its own weights make it so; ValueError where pixels do not fit."""
     stale = k.replace(fresh=False, delta=k.delta)  # each branch sees what the others see
     covs = [branch.cov(stale) for branch in layer.branches]
-    correlated = [i for i, cov in enumerate(covs) if not cov.fresh]
-    if len(correlated) > 1:
-        one, two, *_ = (layer.branches[i] for i in correlated)
-        raise ValueError(
-            f"{type(layer).__name__}: all branches but one must end in a layer with weights (Dense, Conv …), or they "
-            f"are correlated; got {one!r} and {two!r}"
-        )
-    if correlated and k.fresh:  # towards the rest of the network this branch is as fresh as the input
-        (i,) = correlated
-        covs[i] = layer.branches[i].cov(k)
+    check_pixels(f"{type(layer).__name__}: the branches must end in the same pixels", covs)
     return covs
+
+
+def _check_all_but_one(layer: Parallel, weighted: Sequence[bool], why: str) -> None:
+    """ValueError where more than one branch is not `weighted`."""
+    others = [branch for branch, is_weighted in zip(layer.branches, weighted, strict=True) if not is_weighted]
+    if len(others) > 1:
+        one, two, *_ = others
+        raise ValueError(
+            f"{type(layer).__name__}: all branches but one must end in a layer with weights (Dense, Conv …), {why}; "
+            f"got {one!r} and {two!r}; put Dense(…) at the end of one of them"
+        )
+
+
+def _as_fresh_as(k: Cov, layer: Parallel, covs: list[Cov]) -> list[Cov]:
+    """Towards the rest of the network a branch without weights of its own is as fresh as the input `k`."""
+    if not k.fresh:
+        return covs
+    return [cov if cov.fresh else branch.cov(k) for branch, cov in zip(layer.branches, covs, strict=True)]
 
 
 _sum = jax.jit(Cov.__add__)
@@ -206,7 +227,7 @@ _sum = jax.jit(Cov.__add__)
 
 @jax.jit
 def _product(one: Cov, two: Cov) -> Cov:
-    """Covariances of the product of two independent branches; one freshly weighted factor makes it fresh."""
+    """Covariances of the product of two independent branches; one freshly weighted factor makes it uncorrelated."""
     need = min(one.demand, two.demand)
     one, two = one.narrow(need), two.narrow(need)
     delta = None

@@ -64,7 +64,8 @@ class Repeat(Layer):
 
 @width.register(Repeat)
 def _(layer: Repeat, before: int | None = None) -> int | None:
-    return before if before is not None else width(layer.layer)
+    inside = width(layer.layer, before)
+    return inside if before is None else before
 
 
 @partial(jax.jit, static_argnums=1)
