@@ -351,7 +351,7 @@ def test_the_options_of_the_layers_inside_are_kept():
     assert wf.reparameterize(net, "standard", x).net.layers[-1].channels == 4
     assert wf.Kernel(net).plan(x).pixel_pairs == 36
     assert wf.Kernel(MaskedNetwork(first, Flatten())).plan(x).pixel_pairs == 6
-    assert wf.Kernel(MaskedNetwork(Conv(C, 3, stride=2), Flatten())).plan(x).pixel_pairs == 36
+    assert wf.Kernel(MaskedNetwork(Conv(C, 3, stride=2), Flatten())).plan(x).pixel_pairs == 49  # with padding
     assert repr(MaskedNetwork(Dense(4), Flatten())) == "MaskedNetwork(Dense(4), Flatten())"
 
 

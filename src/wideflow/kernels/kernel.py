@@ -67,7 +67,9 @@ class Kernel(eqx.Module):
 
     def nngp(self, x1: Any, x2: Any = None) -> Any:
         """The NNGP kernel alone, `[n1, n2, *pixels]`."""
-        return _in_precision_of(*checked_pair(x1, x2), partial(_nngp, self.net))
+        x1, x2 = checked_pair(x1, x2)
+        both = _in_tiles(self.net, x1, x2)
+        return _in_precision_of(x1, x2, partial(_nngp, self.net)) if both is None else both.nngp
 
     def ntk(self, x1: Any, x2: Any = None) -> Any:
         """The NTK alone, `[n1, n2, *pixels]`."""
@@ -82,14 +84,16 @@ class Kernel(eqx.Module):
     ) -> Plan:
         """What `gram(kernel, x1, x2, …)` with these options will take, as numbers and in words; computes nothing.
 
-        Raises ValueError where it does not fit into `memory` bytes, and the errors of the inputs.
+        Raises ValueError where it does not fit into `memory` bytes, ValueError or TypeError for a `tile` or `memory`
+        that is no number of rows or bytes, and the errors of the inputs.
 
         ```python
         print(kernel.plan(x))
         ```
         """
         x1, x2 = checked_pair(x1, x2)
-        return plan_of(self.net, self._shape(x1, x2), x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None)
+        shape = (len(x1), len(x1 if x2 is None else x2))
+        return plan_of(self.net, shape, x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None)
 
     def identity(self, x1: Any, x2: Any = None) -> str:
         """A digest of what is computed on inputs of these shapes: layers, functions, hyperparameters; see `gram`."""
@@ -103,12 +107,6 @@ class Kernel(eqx.Module):
 
     def _repr_latex_(self) -> str:
         return f"$${self.latex()}$$"
-
-    def _shape(self, x1: Any, x2: Any) -> tuple[int, ...]:
-        """The shape of the kernel matrix, `(n1, n2, *pixels)`."""
-        one_input = jax.ShapeDtypeStruct((1, *x1.shape[1:]), np.float32)
-        one = jax.eval_shape(lambda x: _kernels(self.net, x, None).ntk, one_input)
-        return (len(x1), len(x1 if x2 is None else x2), *one.shape[2:])
 
     def __repr__(self) -> str:
         return f"Kernel({self.net!r})"
@@ -140,8 +138,7 @@ _PLANE_BYTES = 2**22
 
 def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
     plan = Kernel(net).plan(x1, x2)
-    parts, pixels = pooled(net), math.prod(x1.shape[1:-1])
-    every = plan.pixel_pairs > pixels
+    parts, every = pooled(net), net.demand(Demand.EQUAL) is Demand.EVERY
     if plan.entries * plan.pixel_pairs < (2**22 if every else 8 * _PIXELS_AT_ONCE) or (every and not parts):
         fits = plan.entries * plan.entry_bytes <= WORK_BYTES
         return (
@@ -149,8 +146,9 @@ def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | N
             if fits
             else Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, (plan.tile, plan.tile)))
         )
+    each = math.prod(x1.shape[1:-1]) if parts else plan.pixel_pairs
     at_once = _PLANE_BYTES // x1.dtype.itemsize if parts else _PIXELS_AT_ONCE
-    sides = tile_sides((plan.shape[0], plan.shape[1]), math.isqrt(at_once // pixels), x2 is None)
+    sides = tile_sides((plan.shape[0], plan.shape[1]), math.isqrt(at_once // each), x2 is None)
     compute = parts.kernels if parts else partial(_kernels, fold(net))
     return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, sides))
 
@@ -199,4 +197,4 @@ def _diagonal(net: Layer, x: Array) -> Kernels:
         return Kernels(k.nngp[0, 0], k.ntk[0, 0])
 
     plan = plan_of(net, (len(x), len(x)), x.shape[1:], x.dtype, symmetric=True)
-    return jax.lax.map(one, x, batch_size=max(1, WORK_BYTES // plan.entry_bytes))
+    return jax.lax.map(one, x, batch_size=plan.diagonal_rows)

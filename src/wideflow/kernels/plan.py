@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..nn import Demand, Layer
+from .outline import outline
 from .planes import pooled
 
 WORK_BYTES = 256 * 2**20  # of the arrays that one tile holds at once, unless a memory budget says less
@@ -18,7 +20,8 @@ class Plan:
 
     `tiles`: how many are computed (of a symmetric matrix one triangle). `entry_bytes`: what one entry holds on its
     way through the network. `result_bytes`: the matrix; `in_memory`: whether it lies in memory or in a file.
-    `pixel_pairs`: pairs of pixels that are visited for one entry, 1 for vectors. `budget`: bytes, or None.
+    `pixel_pairs`: pairs of pixels that are visited for one entry where the network has the most, 1 for vectors.
+    `products`: numbers that the product of two inputs multiplies. `budget`: bytes, or None.
     """
 
     shape: tuple[int, ...]
@@ -27,7 +30,7 @@ class Plan:
     tile: int
     entry_bytes: int
     pixel_pairs: int
-    channels: int
+    products: int
     in_memory: bool
     budget: int | None
 
@@ -54,6 +57,12 @@ class Plan:
         return self.tile**2 * self.entry_bytes
 
     @property
+    def diagonal_rows(self) -> int:
+        """Inputs of which the diagonal is computed at once; an input's own covariance takes what an entry takes."""
+        row = 2 * self.dtype.itemsize * _LIVE_ARRAYS * self.pixel_pairs
+        return max(1, WORK_BYTES // row)
+
+    @property
     def total_bytes(self) -> int:
         """Bytes of memory in all: a tile's work, and the matrix where it lies in memory."""
         return self.work_bytes + (self.result_bytes if self.in_memory else 0)
@@ -66,7 +75,7 @@ class Plan:
             ("tiles", f"{self.tiles:,} of {self.tile:,} × {self.tile:,}{', one triangle' if self.symmetric else ''}"),
             ("work", f"{size(self.work_bytes)} at a time, {size(self.entry_bytes)} an entry"),
             ("memory", size(self.total_bytes) + ("" if self.budget is None else f" of {size(self.budget)}")),
-            ("product", f"{2 * self.entries * self.pixel_pairs * self.channels:.1e} operations"),
+            ("product", f"{2 * self.entries * self.products:.1e} operations"),
             ("elements", f"{self.entries * self.pixel_pairs:.1e} for every layer to visit"),
         ]
         return "\n".join(f"{name:9}{value}" for name, value in rows)
@@ -80,26 +89,52 @@ def plan_of(
     inputs: tuple[int, ...],
     dtype: np.dtype,
     symmetric: bool,
-    tile: int | None = None,
-    memory: int | None = None,
+    tile: Any = None,
+    memory: Any = None,
     in_memory: bool = True,
 ) -> Plan:
-    """The plan of a matrix of this `shape` for inputs `(*pixels, channels)`; see `gram` for the other options.
+    """The plan of a matrix for inputs `(*pixels, channels)`; see `gram` for the other options.
 
-    Raises ValueError where the result and the work of one tile do not fit into `memory` bytes, with the numbers.
+    `shape`: of the matrix, whose pixel axes are those that leave `net` where it is known. Raises TypeError or
+    ValueError for a `tile` or `memory` that is no number of rows or bytes, the errors of the network's rules, and
+    ValueError where the result and the work of one tile do not fit into `memory` bytes, with the numbers.
     """
+    tile, memory = _checked_tile(tile), _checked_memory(memory)
     pixels = math.prod(inputs[:-1])
-    every = net is not None and net.demand(Demand.EQUAL) is Demand.EVERY
-    pairs = pixels**2 if every else pixels
+    pairs, product = pixels, pixels
+    if net is not None:
+        after, pairs = outline(net, inputs)
+        shape = (*shape[:2], *after)
+        product = pixels ** (2 if net.demand(Demand.EQUAL) is Demand.EVERY else 1)
     held = pixels if net is not None and pooled(net) else pairs  # plane by plane
     entry = dtype.itemsize * _LIVE_ARRAYS * held
     result = math.prod(shape) * dtype.itemsize if in_memory else 0
     room = WORK_BYTES if memory is None else min(WORK_BYTES, (memory - result) // 4)
     tile = tile or max(1, min(math.isqrt(max(room, 0) // entry), max(shape[:2])))
-    plan = Plan(shape, dtype, symmetric, tile, entry, pairs, inputs[-1], in_memory, memory)
+    plan = Plan(shape, dtype, symmetric, tile, entry, pairs, product * inputs[-1], in_memory, memory)
     if memory is not None and plan.total_bytes > memory:
         raise ValueError(_refusal(plan))
     return plan
+
+
+def _checked_tile(tile: Any) -> int | None:
+    if tile is None:
+        return None
+    if isinstance(tile, bool) or not isinstance(tile, int | np.integer):
+        raise TypeError(f"gram: tile must be a whole number of rows, such as tile=1000, or None, got {tile!r}")
+    if tile < 1:
+        raise ValueError(f"gram: a tile must have at least one row, got tile={tile}")
+    return int(tile)
+
+
+def _checked_memory(memory: Any) -> int | None:
+    if memory is None:
+        return None
+    if isinstance(memory, bool) or not isinstance(memory, int | float | np.number):
+        raise TypeError(f"gram: memory must be a number of bytes, such as 2 * 2**30 for 2 GiB, got {memory!r}")
+    if not 0 < memory < math.inf:
+        raise ValueError(f"gram: memory must be a positive number of bytes, got {memory}")
+    return int(memory)
 
 
 def _refusal(plan: Plan) -> str:
@@ -109,6 +144,8 @@ def _refusal(plan: Plan) -> str:
         "give more memory, or write the matrix to a file with out=PATH"
         if plan.in_memory and plan.work_bytes <= plan.budget
         else "give more memory or smaller tiles"
+        if plan.tile > 1
+        else "give more memory"
     )
     half = ", or float32 inputs, which take half" if plan.dtype == np.float64 else ""
     return (
