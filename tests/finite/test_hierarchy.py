@@ -167,6 +167,8 @@ def test_impossible_hierarchies_are_refused(x64):
     p, x = params(), jnp.asarray(X)
     with pytest.raises(ValueError, match="order must be an integer 2, 3, …, got 1"):
         wf.hierarchy(network, p, x, 1)
+    with pytest.raises(ValueError, match=r"wanted one array of outputs \[n, …\], got a dict"):
+        wf.hierarchy(lambda p, x: {"a": x @ p}, jnp.ones((2, 1)), jnp.ones((3, 2)), 2)
     with pytest.raises(ValueError, match=r"wanted outputs \[n, …\] for 3 inputs, got shape \(2, 2, 3\)"):
         wf.hierarchy(lambda p, x: jnp.zeros((2, 2, 3)), p, x, 2)
     with pytest.raises(ValueError, match="wanted real parameters"):

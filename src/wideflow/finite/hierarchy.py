@@ -53,7 +53,10 @@ def real_parameters(params: Any, name: str) -> tuple[Any, Any]:
 
 def output_axes(f: Network, params: Any, x: Array) -> tuple[int, ...]:
     """The axes of one input's outputs in a tensor: none for a single output."""
-    shape = eqx.filter_eval_shape(f, params, x).shape
+    outputs = eqx.filter_eval_shape(f, params, x)
+    if not hasattr(outputs, "shape"):
+        raise ValueError(f"f: wanted one array of outputs [n, …], got a {type(outputs).__name__}")
+    shape = outputs.shape
     if shape[:1] != (len(x),):
         raise ValueError(f"f: wanted outputs [n, …] for {len(x)} inputs, got shape {tuple(shape)}")
     return tuple(shape[1:]) if shape[1:] != (1,) else ()

@@ -57,8 +57,6 @@ def gram(
         raise ValueError(f'gram: get must be "ntk" or "nngp", got {get!r}')
     if getattr(kernel, "outputs", None) == "full":
         raise ValueError("gram: a kernel of all pairs of outputs is no matrix; call it, it goes block by block")
-    if tile is not None and tile < 1:
-        raise ValueError(f"gram: a tile must have at least one row, got tile={tile}")
     x1, x2 = checked_pair(x1, x2)
     x1, x2 = np.asarray(x1), None if x2 is None else np.asarray(x2)
     shape = (len(x1), len(x1) if x2 is None else len(x2), *_pixels(kernel, x1, get))
