@@ -322,3 +322,21 @@ def test_a_loss_that_rises_above_the_critical_rate_gets_no_advice_to_train_longe
 def test_held_out_targets_are_named_in_their_error():
     with pytest.raises(ValueError, match="held-out points: "):
         wf.diagnose(network, start(8), (X, Y, X_TEST, Y_TEST[:2]), GradientDescent(0.1))
+
+
+def test_a_family_of_widths_tells_how_wide_the_network_would_have_to_be():
+    """What measuring each width by itself gives, at the same fraction of its critical rate."""
+    family = lambda width: (network, start(width))  # noqa: E731
+    rule, widths = GradientDescent(0.5), (16, 64, 256)
+    got = wf.diagnose(network, start(64), (X, Y), rule, steps=STEPS, family=family, widths=widths, wanted=1e-3)
+    rates = [wf.finite.critical_rate(network, start(width), (X, Y), rule) for width in widths]
+    alike = [GradientDescent(0.5 * rate / rates[1]) for rate in rates]
+    deviations = [
+        wf.finite.measure_deviation(network, start(width), (X, Y), each, steps=STEPS).deviation
+        for width, each in zip(widths, alike, strict=True)
+    ]
+    np.testing.assert_allclose(got.widths.deviations, deviations, rtol=1e-2)  # rates are known to 1e-3
+    assert got.widths.deviations[1] == pytest.approx(got.deviation, rel=1e-4)
+    assert str(got).splitlines()[-1] == f"width       {got.widths.verdict}"
+    with pytest.raises(ValueError, match="at least 3 different"):
+        wf.diagnose(network, start(64), (X, Y), rule, family=family, widths=(16, 64))

@@ -18,6 +18,7 @@ from .ensemble import EnsembleTraining as EnsembleTraining
 from .ensemble import Snapshots as Snapshots
 from .ensemble import draw_networks as draw_networks
 from .equinox_model import from_equinox as from_equinox
+from .extrapolate_width import extrapolate_width as extrapolate_width
 from .first_correction import FirstCorrection as FirstCorrection
 from .function_model import from_function as from_function
 from .haiku_model import from_haiku as from_haiku
@@ -53,4 +54,3 @@ from .training import TrainedNetwork as TrainedNetwork
 from .training_data import TrainingData as TrainingData
 from .truncated_hierarchy import TruncatedHierarchy as TruncatedHierarchy
 from .width_extrapolation import WidthExtrapolation as WidthExtrapolation
-from .width_extrapolation import extrapolate_width as extrapolate_width

@@ -1,6 +1,7 @@
 """Training a network beside its linearization, with a look at its kernels on the way."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +17,7 @@ from .deviation_path import DeviationPath
 from .diagnosis import Diagnosis
 from .empirical import empirical_ntk
 from .examples import examples_of, inputs_in, sized_loss, targets_for
+from .extrapolate_width import extrapolate_width
 from .hidden import HiddenMovement, feature_kernel, hidden_changes, preactivations_of
 from .kernel_movement import KernelMovement
 from .lazy_index import lazy_index
@@ -25,6 +27,7 @@ from .optimizer import optimizer_of
 from .relative_change import relative_change
 from .top_eigenvalues import top_eigenvalues
 from .training_data import TrainingData
+from .width_extrapolation import WidthExtrapolation
 
 _RECORDS = 20  # steps at which both are compared, beside the start, evenly spaced in the logarithm
 _INTERVALS = 4  # of equal length, between which the kernels are looked at
@@ -39,6 +42,9 @@ def diagnose(
     loss: Loss = SquareLoss(),  # noqa: B008, it cannot change
     steps: int = 200,
     hidden: Callable[[Any, Any], Any] | None = None,
+    family: Callable[[int], tuple[Any, Any]] | None = None,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    wanted: float = 0.01,
 ) -> Diagnosis:
     """Train a network and its linearization on the same full batch, and tell whether they are the same.
 
@@ -47,7 +53,10 @@ def diagnose(
     targets as `loss` wants them; with held-out points the trained NTK is tested too. `rule`: `GradientDescent`,
     `HeavyBall` or `Nesterov`. All parameters have the rule's learning rate. `hidden(params, x)`: a tree of activations
     `[D, …]` to be followed, that of the last layer last; None takes those of `net.apply` of a `Serial` network, see
-    `Preactivations`. Computed in the dtype of the parameters, which floating point inputs are turned to.
+    `Preactivations`. `family(width)`: the function and the parameters of such a network of another width; those of
+    `widths` are trained at the same fraction of their own critical rates, and the report says how wide the network
+    would have to be for a deviation of `wanted`. Computed in the dtype of the parameters, which floating point inputs
+    are turned to.
 
     Cost: for each step a gradient of the network and one of its linearization, about two of the network; the NTK on x
     five times, and on the held-out points twice; some tens of products with the Hessian. Memory: six times the NTK
@@ -62,6 +71,8 @@ def diagnose(
     ```
     """
     _check(rule, steps)
+    if family is not None:
+        WidthExtrapolation(np.asarray(widths, dtype=int), np.ones(len(widths)), wanted)  # checks before any work
     task = _Task.of(f, params, data, loss, preactivations_of(f) if hidden is None else hidden)
     Model(task.f, task.start).checked(task.x)
     before = task.curvature(task.start)
@@ -73,6 +84,11 @@ def diagnose(
             record.kernels(step, params_now)
         end = params_now
     finite = record.finite
+
+    def alike(g: Any, start: Any) -> DeviationPath:
+        lr = rule.lr / critical * critical_rate(g, start, data, rule, loss)
+        return measure_deviation(g, start, data, replace(rule, lr=lr), loss, steps)
+
     return Diagnosis(
         rule,
         record.path("train"),
@@ -84,6 +100,7 @@ def diagnose(
         record.path("test") if task.data.x_test is not None else None,
         record.after_kernel(end) if finite and task.data.x_test is not None else None,
         lazy_index(task.f, task.start, task.x, task.y) if isinstance(loss, SquareLoss) else None,
+        None if family is None else extrapolate_width(family, widths, alike, wanted),
     )
 
 

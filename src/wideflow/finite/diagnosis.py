@@ -11,6 +11,7 @@ from .curvature import max_sharpness
 from .deviation_path import DeviationPath
 from .hidden import HiddenMovement
 from .kernel_movement import KernelMovement
+from .width_extrapolation import WidthExtrapolation
 
 LAZY = 0.1  # changes of the NTK, and deviations of the outputs, up to which a network is called lazy
 RICH = 0.5  # … and above which it is said to have left the kernel regime
@@ -31,7 +32,8 @@ class Diagnosis:
     `critical_rate`: the learning rate above which the linearization diverges, from the largest eigenvalue of the
     Gauss-Newton matrix at θ_0 (of Θ/D for square loss; for others the matrix changes along training, and it is where
     it starts). `sharpness`: the largest eigenvalue of the Hessian before and after. `lazy_index`: `lazy_index` at θ_0,
-    of square loss alone. Numbers of something that diverged are infinite.
+    of square loss alone. `widths`: how wide the network would have to be, where a family of widths was given. Numbers
+    of something that diverged are infinite.
 
     `regime`: "kernel" where `ntk_change` and `deviation` are at most LAZY = 0.1 and the learning rate is below
     critical; "not kernel" where one is above RICH = 0.5 or the rate is not below critical; "between"; and "diverged".
@@ -48,6 +50,7 @@ class Diagnosis:
     test_path: DeviationPath | None = None
     after_kernel: AfterKernel | None = None
     lazy_index: float | None = None
+    widths: WidthExtrapolation | None = None
 
     @property
     def steps(self) -> int:
@@ -133,6 +136,8 @@ class Diagnosis:
         rows += self._kernel_rows() + self._held_out_rows()
         if self.lazy_index is not None:
             rows.append(("lazy index", f"{self.lazy_index:.3g} at initialisation; lazy where it is far below 1"))
+        if self.widths is not None:
+            rows.append(("width", self.widths.verdict))
         return "\n".join(f"{name:12}{value}" for name, value in rows)
 
     __repr__ = __str__

@@ -1,15 +1,10 @@
 """How wide a network would have to be for its linearization to hold."""
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-
-from .deviation_path import DeviationPath
-from .diagnosis import Diagnosis
 
 _CERTAIN = 0.95  # confidence at which the exponent must be above zero
 _ONE_ERROR = 0.6827  # of a Gaussian, within one standard error
@@ -124,28 +119,3 @@ class WidthExtrapolation:
 def _shown(width: float) -> str:
     """Two digits: 1,400."""
     return f"{float(f'{width:.2g}'):,.0f}" if width < _LONG else f"{width:.2g}"
-
-
-def extrapolate_width(
-    family: Callable[[int], tuple[Any, Any]],
-    widths: Sequence[int],
-    diagnosed: Callable[[Any, Any], Diagnosis | DeviationPath],
-    wanted: float = 0.01,
-) -> WidthExtrapolation:
-    """Diagnose networks of a few widths, and extrapolate how wide one must be for a wanted deviation.
-
-    `family(width)`: the function and the parameters of a network. `diagnosed(f, params)`: `measure_deviation`, or
-    `diagnose`, with the data, loss, rule and steps filled in. `wanted`: `Diagnosis.deviation` looked for. One network a
-    width is measured, so the scatter between draws is part of the uncertainty. Widths should differ by factors of two
-    or more.
-    Errors: ValueError for fewer than three different widths, and as `diagnose`. Cost: that of `diagnosed` a width.
-
-    ```python
-    measured = lambda f, params: wf.finite.measure_deviation(f, params, (x, y), wf.GradientDescent(0.5))
-    print(wf.finite.extrapolate_width(network_of_width, [64, 128, 256, 512], measured))
-    ```
-    """
-    sizes = np.asarray(widths, dtype=int)
-    WidthExtrapolation(sizes, np.ones(len(sizes)), wanted)  # checks before any work
-    deviations = [diagnosed(*family(int(width))).deviation for width in sizes]
-    return WidthExtrapolation(sizes, np.asarray(deviations, dtype=np.float64), wanted)
