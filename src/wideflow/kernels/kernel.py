@@ -21,7 +21,7 @@ from .latex import latex
 from .plan import WORK_BYTES, Plan, plan_of
 from .planes import pooled
 from .propagate import propagate, sees_products
-from .tile import TILE
+from .tile import TILE, cores
 from .tiled import images_in_tiles, tile_sides, vectors
 
 
@@ -140,12 +140,11 @@ def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | N
     plan = Kernel(net).plan(x1, x2)
     parts, every = pooled(net), net.demand(Demand.EQUAL) is Demand.EVERY
     if plan.entries * plan.pixel_pairs < (2**22 if every else 8 * _PIXELS_AT_ONCE) or (every and not parts):
-        fits = plan.entries * plan.entry_bytes <= WORK_BYTES
-        return (
-            None
-            if fits
-            else Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, (plan.tile, plan.tile)))
-        )
+        if plan.entries * plan.entry_bytes <= WORK_BYTES:
+            return None
+        most = math.isqrt(plan.tile**2 // cores())  # every core holds a tile
+        sides = tile_sides((plan.shape[0], plan.shape[1]), most, x2 is None)
+        return Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, sides))
     each = math.prod(x1.shape[1:-1]) if parts else plan.pixel_pairs
     at_once = _PLANE_BYTES // x1.dtype.itemsize if parts else _PIXELS_AT_ONCE
     sides = tile_sides((plan.shape[0], plan.shape[1]), math.isqrt(at_once // each), x2 is None)
