@@ -170,7 +170,7 @@ class EmpiricalKernel(eqx.Module):
         chosen = set(jax.tree.leaves(self.subset(jax.tree.unflatten(treedef, range(len(leaves))))))
         if not chosen <= set(range(len(leaves))) or not chosen:
             raise ValueError("subset: wanted a function that picks parts of the parameters; it returned none of them")
-        if not any(eqx.is_inexact_array_like(leaves[i]) for i in chosen):
+        if not any(eqx.is_inexact_array(_as_array(leaves[i])) for i in chosen):
             raise ValueError("subset: none of the parameters that it picks is a floating point array, so none trains")
         return chosen.__contains__
 
