@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import wideflow
-from wideflow.cli import comparison, main
+from wideflow.cli import comparison, failures, main
 from wideflow.cli.app import QUICK
 from wideflow.cli.progress import Lines
 
@@ -327,3 +327,9 @@ def test_long_stage_without_a_terminal_prints_a_line_at_most_every_ten_seconds(m
         "training: 80%, 6 s left",
         "training: 33.0 s",
     ]
+
+
+def test_names_between_colons_are_printed_as_they_are(capsys):
+    failures.say("model.py:boom: it raised")
+    comparison.tell("model.py:two: wanted")
+    assert capsys.readouterr().err.splitlines() == ["model.py:boom: it raised", "model.py:two: wanted"]
