@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .batch import checked_pair
-from .kernel import Kernel, Kernels
+from .kernel import Kernel, Kernels, kernels_within
 from .plan import plan_of
 from .progress import Progress
 from .store import Tile, TileStore
@@ -41,7 +41,7 @@ def gram(
 
     Where `x2` is None the matrix is symmetric: one triangle is computed, the other mirrored. `tile` is the number of
     rows and columns of a tile (any number; a remainder is fine); by default it is chosen so that a tile's work stays
-    near 256 MiB, counting every pair of pixels where the network needs them. `memory`: bytes that the matrix and a
+    near 512 MiB, counting every pair of pixels where the network needs them. `memory`: bytes that the matrix and a
     tile's work may take together; `kernel.plan` tells them beforehand. Values do not depend on the tiling beyond the
     rounding of the matrix product of the inputs, and for nonlinearities by quadrature, whose rule is chosen tile by
     tile, beyond 1e-5 in float32 and 1e-12 in float64.
@@ -61,11 +61,13 @@ def gram(
     x1, x2 = np.asarray(x1), None if x2 is None else np.asarray(x2)
     shape = (len(x1), len(x1) if x2 is None else len(x2), *_pixels(kernel, x1, get))
     net = kernel.net if isinstance(kernel, Kernel) else None
-    tile = plan_of(net, shape, x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None).tile
+    plan = plan_of(net, shape, x1.shape[1:], x1.dtype, x2 is None, tile, memory, out is None)
+    tile = plan.tile
     key = () if out is None else (_identity(kernel, x1, x2), get, x1, x2)
     store = TileStore.open(shape, x1.dtype, tile, out, key)
     tiles = [t for t in _tiles(shape, tile, symmetric=x2 is None) if t not in store.done]
-    compute = lambda at: _tile(kernel, x1, x2, get, at[0], at[1], tile)  # noqa: E731
+    within = kernel if net is None else lambda x1, x2=None: kernels_within(net, x1, x2, plan.room)
+    compute = lambda at: _tile(within, x1, x2, get, at[0], at[1], tile)  # noqa: E731
     with Progress(len(tiles), "tiles", enabled=progress) as bar:
         for at, values in zip(tiles, _on_devices(compute, tiles, devices), strict=True):
             store.write(at, values, mirror=x2 is None and at[0] != at[1])

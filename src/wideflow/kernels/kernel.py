@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from ..nn.values import values_of
 from ..nn.width import width
 from .batch import checked_batch, checked_pair
 from .latex import latex
-from .plan import WORK_BYTES, Plan, plan_of
+from .plan import PAIRS_TOGETHER, WORK_BYTES, Plan, plan_of
 from .planes import pooled
 from .propagate import propagate, sees_products
 from .tile import TILE, cores
@@ -62,8 +63,7 @@ class Kernel(eqx.Module):
 
     def __call__(self, x1: Any, x2: Any = None) -> Kernels:
         """Both kernels between two batches: `[n1, n2, *pixels]`."""
-        x1, x2 = checked_pair(x1, x2)
-        return _in_tiles(self.net, x1, x2) or _in_precision_of(x1, x2, partial(_kernels, self.net))
+        return kernels_within(self.net, *checked_pair(x1, x2))
 
     def nngp(self, x1: Any, x2: Any = None) -> Any:
         """The NNGP kernel alone, `[n1, n2, *pixels]`."""
@@ -112,17 +112,44 @@ class Kernel(eqx.Module):
         return f"Kernel({self.net!r})"
 
 
-def _in_tiles(net: Layer, x1: Any, x2: Any) -> Kernels | None:
+def kernels_within(net: Layer, x1: Any, x2: Any, room: int = WORK_BYTES) -> Kernels:
+    """Both kernels of checked batches, computed within `room` bytes beside the result."""
+    compute = _by_planes(net, x1, x2, room) or partial(_kernels, net)
+    return _in_tiles(net, x1, x2, room) or _in_precision_of(x1, x2, compute)
+
+
+def _in_tiles(net: Layer, x1: Any, x2: Any, room: int = WORK_BYTES) -> Kernels | None:
     """The kernels of many inputs on a CPU; None where they are few, or inside a JAX transformation."""
     values1, values2 = values_of(x1), None if x2 is None else values_of(x2)
     if values1 is None or (x2 is not None and values2 is None) or jax.default_backend() != "cpu":
         return None
     if any(values_of(leaf) is None for leaf in jax.tree.leaves(net)):
         return None
-    values = _of_vectors(net, values1, values2) if x1.ndim == 2 else _of_images(net, values1, values2)
+    values = _of_vectors(net, values1, values2) if x1.ndim == 2 else _of_images(net, values1, values2, room)
     if values is None or (x1.dtype == np.float64 and not jax.config.jax_enable_x64):  # type: ignore[attr-defined]
         return values
     return Kernels(*(jax.device_put(value, may_alias=True) for value in values))
+
+
+def _by_planes(net: Layer, x1: Any, x2: Any, room: int) -> Callable[..., Kernels] | None:
+    """On an accelerator, what computes the kernels of images plane by plane; None where all pairs of pixels fit."""
+    if jax.default_backend() == "cpu" or x1.ndim == 2:
+        return None
+    plan, parts = _plan_of_all(net, x1, x2, room), pooled(net)
+    if plan.goes_at_once or not parts:
+        return None
+
+    def compute(x1: Array, x2: Array | None) -> Kernels:
+        values = parts.kernels(x1, x2, room // plan.pair_bytes)
+        return Kernels(*(values if x2 is not None else map(_mirrored, values)))
+
+    return compute
+
+
+def _plan_of_all(net: Layer, x1: Any, x2: Any, room: int) -> Plan:
+    """The plan of all entries as one tile, within `room` bytes."""
+    rows = max(len(x1), 0 if x2 is None else len(x2))
+    return replace(Kernel(net).plan(x1, x2, tile=rows), room=room)
 
 
 def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
@@ -132,24 +159,27 @@ def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | 
 
 
 _PIXELS_AT_ONCE = 2**16  # pixel pairs that a tile of images visits at a time: its arrays fit into a core's cache
+_FEW_PAIRS = 8 * _PIXELS_AT_ONCE  # that go at once where pairs of equal pixels alone count
 # Of one array of a plane, see `planes.py`: rows of fewer than 32 inputs cost up to twice the time each.
 _PLANE_BYTES = 2**22
 
 
-def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | None:
-    plan = Kernel(net).plan(x1, x2)
-    parts, every = pooled(net), net.demand(Demand.EQUAL) is Demand.EVERY
-    if plan.entries * plan.pixel_pairs < (2**22 if every else 8 * _PIXELS_AT_ONCE) or (every and not parts):
-        if plan.entries * plan.entry_bytes <= WORK_BYTES:
-            return None
-        most = math.isqrt(plan.tile**2 // cores())  # every core holds a tile
-        sides = tile_sides((plan.shape[0], plan.shape[1]), most, x2 is None)
-        return Kernels(*images_in_tiles(partial(_kernels, net), x1, x2, plan.shape, sides))
-    each = math.prod(x1.shape[1:-1]) if parts else plan.pixel_pairs
-    at_once = _PLANE_BYTES // x1.dtype.itemsize if parts else _PIXELS_AT_ONCE
-    sides = tile_sides((plan.shape[0], plan.shape[1]), math.isqrt(at_once // each), x2 is None)
-    compute = parts.kernels if parts else partial(_kernels, fold(net))
-    return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, sides))
+def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None, room: int) -> Kernels | None:
+    plan, parts = _plan_of_all(net, x1, x2, room), pooled(net)
+    every = net.demand(Demand.EQUAL) is Demand.EVERY
+    if plan.goes_at_once and (every or plan.entries * plan.pixel_pairs < _FEW_PAIRS):
+        return None
+    each, fitting = plan.entry_bytes // plan.pair_bytes, room // plan.pair_bytes
+    workers = max(1, min(cores(), fitting // (3 * each)))
+    at_once = fitting // workers
+    if parts:
+        most = _PLANE_BYTES // x1.dtype.itemsize
+        compute = partial(parts.kernels, at_once=min(at_once, PAIRS_TOGETHER))
+    else:
+        most, compute = at_once if every else _PIXELS_AT_ONCE, partial(_kernels, net if every else fold(net))
+    side = math.isqrt(min(most, at_once) // each + 1) - 1
+    sides = tile_sides((plan.shape[0], plan.shape[1]), side, x2 is None)
+    return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, sides, workers))
 
 
 def _in_precision_of(x1: Any, x2: Any, compute: Callable[[Any, Any], Any]) -> Any:

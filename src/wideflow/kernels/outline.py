@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 from jax.extend.core import Jaxpr, JaxprEqn
 
 from ..nn import Demand, Layer
 from ..nn.fold import fold
+from .planes import pooled
 from .propagate import propagate
 
 _ROWS, _COLUMNS = 1009, 1013  # of two abstract batches: primes, so that arrays of their pairs are told from others
@@ -17,22 +19,30 @@ _ROWS, _COLUMNS = 1009, 1013  # of two abstract batches: primes, so that arrays 
 
 class Outline(NamedTuple):
     """`pixels`: the pixel axes of the kernels; `largest`: entries of the largest covariance on the way, for one pair
-    of inputs: pixels or pairs of pixels, 1 for vectors.
+    of inputs: pixels or pairs of pixels, 1 for vectors; `held`: those that are held at once, one plane where pairs of
+    pixels go plane by plane.
     """
 
     pixels: tuple[int, ...]
     largest: int
+    held: int
 
 
 def outline(net: Layer, inputs: tuple[int, ...]) -> Outline:
     """The outline of `net` on inputs `(*pixels, channels)`, from a trace of its rules; raises their errors."""
-    batches = (jax.ShapeDtypeStruct((n, *inputs), np.float32) for n in (_ROWS, _COLUMNS))
-    folded = fold(net)
-    rules = lambda x1, x2: propagate(folded, x1, x2, Demand.EQUAL).narrow(Demand.EQUAL).ntk  # noqa: E731
-    traced, result = jax.make_jaxpr(rules, return_shape=True)(*batches)
+    if parts := pooled(net):  # every layer keeps the size of the image
+        size = math.prod(inputs[:-1])
+        return Outline((), size**2 if parts.every else size, size)
+    traced = _rules.trace(fold(net), *(jax.ShapeDtypeStruct((n, *inputs), np.float32) for n in (_ROWS, _COLUMNS)))
     pairs = _ROWS * _COLUMNS
-    sizes = (math.prod(shape) for shape in _held(traced.jaxpr))
-    return Outline(result.shape[2:], max([1, *(size // pairs for size in sizes if size % pairs == 0)]))
+    sizes = (math.prod(shape) for shape in _held(traced.jaxpr.jaxpr))
+    largest = max([1, *(size // pairs for size in sizes if size % pairs == 0)])
+    return Outline(traced.out_info.shape[2:], largest, largest)
+
+
+@jax.jit  # whose traces JAX keeps: a kernel computed in many tiles has one outline
+def _rules(net: Layer, x1: Array, x2: Array) -> Array:
+    return propagate(net, x1, x2, Demand.EQUAL).narrow(Demand.EQUAL).ntk
 
 
 def _held(traced: Jaxpr) -> Iterator[tuple[int, ...]]:

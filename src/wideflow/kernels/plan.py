@@ -8,26 +8,31 @@ import numpy as np
 
 from ..nn import Demand, Layer
 from .outline import outline
-from .planes import pooled
+from .tile import cores
 
-WORK_BYTES = 256 * 2**20  # of the arrays that one tile holds at once, unless a memory budget says less
-_LIVE_ARRAYS = 10  # arrays of the covariance's size that a layer's rule holds
+WORK_BYTES = 512 * 2**20  # of the arrays that one tile holds at once, unless a memory budget says less
+_LIVE_ARRAYS = 20  # arrays of the covariance's size that are held at once: measured 9 to 16, small ones up to 25
+_MARGIN = 1.5  # of a budget over what is counted
+PAIRS_TOGETHER = 2**18  # pairs of pixels of small planes that a core takes through the layers together
+_FEW_PAIRS = 2**22  # pairs of pixels that go at once rather than plane by plane
 
 
 @dataclass(frozen=True)
 class Plan:
     """Sizes of a kernel matrix `[*shape]` computed in tiles of `tile` rows and columns; `print` shows them.
 
-    `tiles`: how many are computed (of a symmetric matrix one triangle). `entry_bytes`: what one entry holds on its
-    way through the network. `result_bytes`: the matrix; `in_memory`: whether it lies in memory or in a file.
-    `pixel_pairs`: pairs of pixels that are visited for one entry where the network has the most, 1 for vectors.
-    `products`: numbers that the product of two inputs multiplies. `budget`: bytes, or None.
+    `tiles`: how many are computed (of a symmetric matrix one triangle). `room`: bytes that a tile's work may take.
+    `entry_bytes`: what one entry holds on its way through the network, plane by plane where it can. `result_bytes`: the
+    matrix; `in_memory`: whether it lies in memory or in a file. `pixel_pairs`: pairs of pixels that are visited for one
+    entry where the network has the most, 1 for vectors. `products`: numbers that the product of two inputs multiplies.
+    `budget`: bytes, or None.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
     symmetric: bool
     tile: int
+    room: int
     entry_bytes: int
     pixel_pairs: int
     products: int
@@ -53,14 +58,41 @@ class Plan:
 
     @property
     def work_bytes(self) -> int:
-        """Bytes that a tile holds at once, about."""
-        return self.tile**2 * self.entry_bytes
+        """Bytes that a tile holds at once, about: its entries, and those of its rows and columns with themselves."""
+        if self.goes_at_once:
+            return self._whole_bytes
+        entries = self._tile_entries
+        several = min(PAIRS_TOGETHER * cores(), entries * self.pixel_pairs) * self.pair_bytes  # small planes
+        return max(entries * self.entry_bytes, min(several, self.room) if self._has_planes else 0)
+
+    @property
+    def goes_at_once(self) -> bool:
+        """Whether all pairs of pixels of a tile go through the layers at once: where planes are small, or none."""
+        few = not self._has_planes or self._tile_entries * self.pixel_pairs < _FEW_PAIRS
+        return few and self._whole_bytes <= self.room
+
+    @property
+    def _has_planes(self) -> bool:
+        return self.entry_bytes < self.pixel_pairs * self.pair_bytes
+
+    @property
+    def _tile_entries(self) -> int:
+        rows, columns = (min(n, self.tile) for n in self.shape[:2])
+        return rows * columns + rows + columns
+
+    @property
+    def _whole_bytes(self) -> int:
+        return self._tile_entries * self.pixel_pairs * self.pair_bytes
 
     @property
     def diagonal_rows(self) -> int:
         """Inputs of which the diagonal is computed at once; an input's own covariance takes what an entry takes."""
-        row = 2 * self.dtype.itemsize * _LIVE_ARRAYS * self.pixel_pairs
-        return max(1, WORK_BYTES // row)
+        return max(1, WORK_BYTES // (2 * self.pair_bytes * self.pixel_pairs))
+
+    @property
+    def pair_bytes(self) -> int:
+        """Bytes that one pair of pixels of two inputs holds on its way through the network."""
+        return self.dtype.itemsize * _LIVE_ARRAYS
 
     @property
     def total_bytes(self) -> int:
@@ -101,17 +133,16 @@ def plan_of(
     """
     tile, memory = _checked_tile(tile), _checked_memory(memory)
     pixels = math.prod(inputs[:-1])
-    pairs, product = pixels, pixels
+    pairs = held = product = pixels
     if net is not None:
-        after, pairs = outline(net, inputs)
+        after, pairs, held = outline(net, inputs)
         shape = (*shape[:2], *after)
         product = pixels ** (2 if net.demand(Demand.EQUAL) is Demand.EVERY else 1)
-    held = pixels if net is not None and pooled(net) else pairs  # plane by plane
     entry = dtype.itemsize * _LIVE_ARRAYS * held
     result = math.prod(shape) * dtype.itemsize if in_memory else 0
-    room = WORK_BYTES if memory is None else min(WORK_BYTES, (memory - result) // 4)
-    tile = tile or max(1, min(math.isqrt(max(room, 0) // entry), max(shape[:2])))
-    plan = Plan(shape, dtype, symmetric, tile, entry, pairs, product * inputs[-1], in_memory, memory)
+    room = WORK_BYTES if memory is None else max(0, min(WORK_BYTES, int((memory - result) / _MARGIN)))
+    tile = tile or max(1, min(math.isqrt(room // entry + 1) - 1, max(shape[:2])))  # the largest that fits
+    plan = Plan(shape, dtype, symmetric, tile, room, entry, pairs, product * inputs[-1], in_memory, memory)
     if memory is not None and plan.total_bytes > memory:
         raise ValueError(_refusal(plan))
     return plan

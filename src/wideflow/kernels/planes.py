@@ -6,12 +6,13 @@ and holds no more than one plane, or a few small ones. A network that is flatten
 alone.
 """
 
-from functools import singledispatch
+from functools import partial, singledispatch
 from math import prod
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ..nn import (
@@ -47,9 +48,15 @@ class Pooled(NamedTuple):
         """Whether every offset between two pixels counts, or 0 alone."""
         return not isinstance(self.end, Flatten)
 
-    def kernels(self, x1: Array, x2: Array | None) -> tuple[Array, Array]:
-        """NNGP kernel and NTK `[n1, n2]` between two batches of images; `x2` None means `x1` with itself."""
-        return _pooled_kernels(self, x1, x1 if x2 is None else x2)
+    def kernels(self, x1: Array, x2: Array | None, at_once: int) -> tuple[Array, Array]:
+        """NNGP kernel and NTK `[n1, n2]` between two batches of images; `x2` None means `x1` with itself.
+
+        `at_once`: pairs of pixels that may be held at a time, at least one plane.
+        """
+        x2 = x1 if x2 is None else x2
+        size = prod(x1.shape[1:-1])
+        planes = _together(size if self.every else 1, size * len(x1) * len(x2), at_once)
+        return _pooled_kernels(self, x1, x2, planes)
 
 
 def pooled(net: Layer) -> Pooled | None:
@@ -71,6 +78,11 @@ def keeps_planes(layer: Layer) -> bool:
 
 
 @keeps_planes.register(Activation)
+def _(layer: Activation) -> bool:
+    """Not by quadrature: it would expand the variances of all pixels anew for every plane."""
+    return not layer.by_quadrature
+
+
 @keeps_planes.register(Dense)
 @keeps_planes.register(RMSNorm)
 def _(layer: Layer) -> bool:
@@ -108,23 +120,23 @@ def _(layer: Repeat) -> bool:
     return keeps_planes(layer.layer)
 
 
-@jax.jit
-def _pooled_kernels(net: Pooled, x1: Array, x2: Array) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnums=3)
+def _pooled_kernels(net: Pooled, x1: Array, x2: Array, together: int) -> tuple[Array, Array]:
     pixels = x1.shape[1:-1]
     size = prod(pixels)
     one, two = (_directions(jnp.moveaxis(x, (-1, 0), (0, -1))) for x in (x1, x2))  # [channels, *pixels, n]
 
-    def add_planes(total: Array, planes: Array) -> tuple[Array, None]:
-        return total + jnp.sum(jax.vmap(of_plane)(planes), axis=0), None
-
-    def of_plane(plane: Array) -> Array:
-        k = net.body.cov(_plane(one, two, jnp.unravel_index(plane, pixels)))
+    def of_plane(shift: Array) -> Array:
+        k = net.body.cov(_plane(one, two, tuple(shift)))
         return jnp.stack([jnp.mean(v, axis=tuple(range(len(pixels)))) for v in (k.nngp, k.ntk)])
 
+    def add_planes(total: Array, shifts: Array) -> tuple[Array, None]:
+        planes = of_plane(shifts[0]) if together == 1 else jnp.sum(jax.vmap(of_plane)(shifts), axis=0)
+        return total + planes, None
+
     nothing = jnp.zeros((2, len(x1), len(x2)), x1.dtype)
-    every = jnp.arange(size if net.every else 1)
-    at_once = _at_once(len(every), size * len(x1) * len(x2))
-    total = jax.lax.scan(add_planes, nothing, every.reshape(-1, at_once))[0]
+    shifts = jnp.asarray(np.stack(np.unravel_index(np.arange(size if net.every else 1), pixels), axis=-1))
+    total = jax.lax.scan(add_planes, nothing, shifts.reshape(-1, together, len(pixels)))[0]
     if net.every:
         total = total * (1 / size if isinstance(net.end, GlobalAvgPool) else size)
     nngp, ntk = total
@@ -133,12 +145,12 @@ def _pooled_kernels(net: Pooled, x1: Array, x2: Array) -> tuple[Array, Array]:
     return k.nngp, k.ntk
 
 
-_ENTRIES = 2**18  # of the planes that go through the layers together: of fewer, starting an operation is what costs
+def _together(planes: int, entries: int, at_once: int) -> int:
+    """How many planes of so many entries go through the layers together: a divisor of their number.
 
-
-def _at_once(planes: int, entries: int) -> int:
-    """How many planes of so many entries go through the layers together: a divisor of their number."""
-    return max(n for n in range(1, planes + 1) if planes % n == 0 and (n == 1 or n * entries <= _ENTRIES))
+    Of few entries, starting an operation is what costs.
+    """
+    return max(n for n in range(1, planes + 1) if planes % n == 0 and (n == 1 or n * entries <= at_once))
 
 
 def _directions(x: Array) -> tuple[Array, Array]:
@@ -149,9 +161,7 @@ def _directions(x: Array) -> tuple[Array, Array]:
 
 def _plane(one: tuple[Array, Array], two: tuple[Array, Array], shift: tuple[Array, ...]) -> Cov:
     """The covariance of every pixel p of the first batch with p + shift, around the ends, of the second."""
-    (q1, u1), (q2, u2) = one, two
-    back = jnp.stack([-s for s in shift])
-    q2, u2 = (jnp.roll(v, back, tuple(range(first, v.ndim - 1))) for first, v in enumerate((q2, u2)))
+    (q1, u1), (q2, u2) = one, (_rolled(v, shift, first) for first, v in enumerate(two))
     u1, u2 = u1[..., :, None], u2[..., None, :]
     near, far = _squared_distances(u1, u2)
     # Equal to 1 − cos where both have length one; where one is zero both are 1/2 and its covariance is 0 anyway.
@@ -160,6 +170,13 @@ def _plane(one: tuple[Array, Array], two: tuple[Array, Array], shift: tuple[Arra
     delta = jnp.where((v1 > 0) & (v2 > 0), delta, 1)
     nngp = jnp.sqrt(v1) * jnp.sqrt(v2) * (1 - delta)
     return Cov(q1, q2, nngp, jnp.zeros_like(nngp), delta, shift=shift)
+
+
+def _rolled(v: Array, shift: tuple[Array, ...], first: int) -> Array:
+    """`v` at p + shift in place of p, around the ends, on the axes from `first`."""
+    for axis, s in enumerate(shift, start=first):
+        v = jax.lax.dynamic_slice_in_dim(jnp.concatenate([v, v], axis), s, v.shape[axis], axis)
+    return v
 
 
 def _squared_distances(u1: Array, u2: Array) -> tuple[Array, Array]:

@@ -33,9 +33,9 @@ def write(out: tuple[np.ndarray, ...], i: int, j: int, values: tuple[Any, ...], 
     for whole, value in zip(out, values, strict=True):
         if mirror and i == j:
             upper = np.triu(np.ones(value.shape[:2], bool)).reshape(*value.shape[:2], *(1,) * (value.ndim - 2))
-            value = np.where(upper, value, np.swapaxes(value, 0, 1))
+            value = np.where(upper, value, np.swapaxes(np.asarray(value), 0, 1))
         elif mirror:
-            _place(whole, j, i, _swapped(value))
+            _place(whole, j, i, _swapped(value) if value.size > _SMALL else np.swapaxes(np.asarray(value), 0, 1))
         _place(whole, i, j, value)
 
 
@@ -44,7 +44,10 @@ def _place(whole: np.ndarray, i: int, j: int, tile: Any) -> None:
     whole[i : i + len(part), j : j + part.shape[1]] = part
 
 
-@jax.jit  # NumPy copies a mirror image number by number
+_SMALL = 2**14  # numbers that NumPy, which copies a mirror image one by one, swaps before JAX has compiled it
+
+
+@jax.jit
 def _swapped(tile: Array) -> Array:
     return jnp.swapaxes(tile, 0, 1)
 

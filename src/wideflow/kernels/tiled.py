@@ -82,10 +82,12 @@ def images_in_tiles(
     x2: np.ndarray | None,
     shape: tuple[int, ...],
     sides: tuple[int, int],
+    workers: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """NNGP kernel and NTK `[*shape]` of images from `compute(rows, columns)`, tiles of `sides` rows and columns each.
 
-    Where `x2` is None one triangle is computed, and tiles on the diagonal by `compute(rows, None)`.
+    `workers`: tiles computed at the same time. Where `x2` is None one triangle is computed, and tiles on the diagonal
+    by `compute(rows, None)`.
     """
     out = aligned(shape, x1.dtype), aligned(shape, x1.dtype)
 
@@ -96,7 +98,7 @@ def images_in_tiles(
             values = compute(jnp.asarray(rows), None if columns is None else jnp.asarray(columns))
         write(out, i, j, values, mirror=x2 is None)
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda corner: fill(*corner), corners(shape, sides, x2 is None)))
     return out
 

@@ -32,9 +32,15 @@ class Activation(Layer):
 
     def moments(self, pair: Pair) -> Dual:
         """The same from a pair that carries 1 − correlation; override it where that keeps digits."""
-        if type(self).dual is Activation.dual:  # no closed form given
+        if self.by_quadrature:
             return quadrature(self.phi, pair)
         return Dual(*self.dual(pair.q11, pair.q12, pair.q22))
+
+    @property
+    def by_quadrature(self) -> bool:
+        """Whether its expectations come from `phi` alone: no closed form is given."""
+        own = type(self)
+        return own.dual is Activation.dual and own.moments is Activation.moments
 
     def setup(self, key: PRNGKeyArray, shape: Shape) -> tuple[Any, Shape]:
         """No parameters; the shape stays."""

@@ -123,7 +123,8 @@ def _key(layer: Layer) -> Any:
 @jax.jit
 def _scanned(run: Run, k: Cov) -> Cov:
     """Blocks are unrolled until the state keeps its structure, as a scan needs; see `Repeat`."""
-    for done, block in enumerate(run.blocks):
+    for done, own in enumerate(run.own):
+        block = eqx.combine(own, run.common)
         if structure(jax.eval_shape(block.cov, k)) == structure(k):
             rest = jax.tree.map(lambda *values: jnp.stack(values), *run.own[done:])
             step = lambda k, own: (eqx.combine(own, run.common).cov(k), None)  # noqa: E731
