@@ -1,0 +1,141 @@
+"""The derivative of any operation along a series, one coefficient after the other."""
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any
+
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+from .operation import equation_identity, identity, slope_jaxpr
+from .series import Series, derivative, integral_step, is_inexact
+
+Apply = Callable[[JaxprEqn, list[Series], Any], list[Series]]
+
+
+class Expansion:
+    """Equations expanded in turn, each up to the whole order; `apply` gives the series of one."""
+
+    def __init__(self, apply: Apply, order: int):
+        self.apply, self.order = apply, order
+        self.shared: dict[Hashable, Any] = {}
+
+    def expand(self, equation: JaxprEqn, inputs: list[Series]) -> list[Series]:
+        self.shared = {}
+        outputs = self.apply(equation, inputs, self)
+        for u in outputs:
+            u.settle(self.order)
+        return outputs
+
+    def value(self, value: Any, dtype: Any = None) -> Series:
+        return Series([value if dtype is None else jnp.asarray(value, dtype)])
+
+    def through(self, jaxpr: Jaxpr, known: dict[Any, Series], wanted: list) -> list[Series]:
+        """The series of the variables `wanted`, from those of the `known` ones."""
+
+        def read(v: Any) -> Series:
+            return self.value(v.val, getattr(v.aval, "dtype", None)) if isinstance(v, Literal) else known[v]
+
+        for equation in _live(jaxpr, known, wanted):
+            outputs = self.expand(equation, [read(v) for v in equation.invars])
+            known.update((v, u) for v, u in zip(equation.outvars, outputs, strict=True) if v not in known)
+        return [read(v) for v in wanted]
+
+    def inlined(self, closed: ClosedJaxpr, inputs: list[Series]) -> list[Series]:
+        jaxpr = closed.jaxpr
+        consts = [self.value(c) for c in closed.consts]
+        known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *inputs], strict=True))
+        return self.through(jaxpr, known, jaxpr.outvars)
+
+
+class Slope(Expansion):
+    """y'(s) = Dg(u(s)) u'(s) for an operation g, traced and expanded when its first coefficient is asked for.
+
+    Its equations stand in `shared` with those of the slopes around it and inside it. One that comes again, with the
+    same inputs, has the series it had before: so g, or whatever comes back to g, is expanded once.
+    """
+
+    def __init__(self, around: Expansion, equation: JaxprEqn, inputs: list[Series], outputs: list[Series]):
+        super().__init__(around.apply, around.order)
+        self.shared = around.shared
+        self.equation, self.inputs, self.outputs = equation, inputs, outputs
+        self.body: list[Series] = []
+
+    def coefficient(self, i: int, j: int) -> Any:
+        """The coefficient j of the output i of g."""
+        changes = self.changes
+        for u in self.body:  # in turn, for fewer calls inside calls
+            u[j - 1]
+        return integral_step(changes[i], j)
+
+    @cached_property
+    def moving(self) -> list[int]:
+        return [i for i, u in enumerate(self.inputs) if not u.constant]
+
+    @property
+    def traced(self) -> ClosedJaxpr:
+        key = ("slope", id(self.equation), tuple(map(id, self.inputs)))
+        if key not in self.shared:
+            self.shared[key] = slope_jaxpr(self.equation, [u[0] for u in self.inputs], self.moving)
+        return self.shared[key]
+
+    @cached_property
+    def changes(self) -> dict[int, Series]:
+        jaxpr = self.traced.jaxpr
+        values, tangents = jaxpr.outvars[: len(self.outputs)], jaxpr.outvars[len(self.outputs) :]
+        inputs = [*self.inputs, *(self._derivative(self.inputs[i]) for i in self.moving)]
+        known = {} if self._custom else {v: y for v, y in zip(values, self.outputs, strict=True) if _is_variable(v)}
+        known.update(zip(jaxpr.constvars, map(self.value, self.traced.consts), strict=True))
+        known.update(zip(jaxpr.invars, inputs, strict=True))
+        smooth = [i for i, v in enumerate(self.equation.outvars) if is_inexact(v.aval)]
+        return dict(zip(smooth, self.through(jaxpr, known, tangents), strict=True))
+
+    @property
+    def _custom(self) -> bool:
+        return self.equation.primitive.name == "custom_jvp_call"
+
+    def key(self) -> Hashable:
+        """What makes two operations on series the same.
+
+        Of a custom_jvp, JAX shows no more than the function and its rule, traced: those must be of one form.
+        """
+        rule = identity(self.traced) if self._custom else None
+        return equation_identity(self.equation), rule, tuple(map(id, self.inputs))
+
+    def expand(self, equation: JaxprEqn, inputs: list[Series]) -> list[Series]:
+        key = Slope(self, equation, inputs, []).key()
+        if key not in self.shared:
+            outputs = self.apply(equation, inputs, self)
+            self.shared[key] = outputs, equation, inputs  # what the key names by id stays alive
+            self.body += outputs
+        return self.shared[key][0]
+
+    def share(self) -> None:
+        self.shared[self.key()] = self.outputs, self.equation, self.inputs
+
+    def value(self, value: Any, dtype: Any = None) -> Series:
+        key = ("value", identity(value) if dtype is not None else id(value), dtype)
+        if key not in self.shared:
+            self.shared[key] = (super().value(value, dtype), value)
+        return self.shared[key][0]
+
+    def _derivative(self, u: Series) -> Series:
+        key = ("derivative", id(u))
+        if key not in self.shared:
+            self.shared[key] = (derivative(u), u)
+        return self.shared[key][0]
+
+
+def _live(jaxpr: Jaxpr, known: dict[Any, Series], wanted: list) -> list[JaxprEqn]:
+    """The equations that `wanted` depends on; a derivative alone needs few of those that came with it."""
+    needed = {id(v) for v in wanted} - {id(v) for v in known}
+    live = []
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or any(id(v) in needed for v in equation.outvars):
+            live.append(equation)
+            needed.update(id(v) for v in equation.invars if isinstance(v, Literal) or v not in known)
+    return live[::-1]
+
+
+def _is_variable(v: Any) -> bool:
+    return not isinstance(v, Literal)
