@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
@@ -28,7 +29,7 @@ def slope_jaxpr(equation: JaxprEqn, values: Sequence, moving: Sequence[int]) -> 
         outputs, tangents = jax.jvp(along, [points[i] for i in moving], directions)
         return outputs, [dy for y, dy in zip(outputs, tangents, strict=True) if is_inexact(y)]
 
-    return jax.make_jaxpr(slope)(list(values), [jax.numpy.zeros_like(values[i]) for i in moving])
+    return jax.make_jaxpr(slope)(list(values), [jnp.zeros_like(values[i]) for i in moving])
 
 
 def replaced(values: Sequence, positions: Sequence[int], new: Sequence) -> list:
@@ -38,19 +39,31 @@ def replaced(values: Sequence, positions: Sequence[int], new: Sequence) -> list:
     return values
 
 
+SMALL = 4096  # bytes of a constant that is worth comparing
+
+
 def identity(value: Any) -> Hashable:
-    """A key that is equal for equal parameters of operations: equations by their form, arrays by what they are."""
+    """A key that is equal for equal constants and parameters: equations by their form, small arrays by value."""
     if isinstance(value, ClosedJaxpr):
-        return _form(value.jaxpr), tuple(id(c) for c in value.consts)
+        return _form(value.jaxpr), identity(value.consts)
     if isinstance(value, Jaxpr):
         return _form(value)
     if isinstance(value, tuple | list):
         return tuple(map(identity, value))
     if isinstance(value, dict):
         return tuple((name, identity(v)) for name, v in sorted(value.items()))
-    if isinstance(value, int | float | complex | np.generic):
-        return type(value), np.asarray(value).tobytes()
+    if isinstance(value, int | float | complex | np.generic | np.ndarray | jax.Array):
+        return _array_identity(value)
     return value if type(value).__hash__ else id(value)
+
+
+def _array_identity(value: Any) -> Hashable:
+    if isinstance(value, jax.core.Tracer) or not jnp.issubdtype(jnp.result_type(value), jnp.number):
+        return id(value)
+    if np.size(value) * jnp.result_type(value).itemsize > SMALL:
+        return id(value)
+    value = np.asarray(value)
+    return value.shape, str(value.dtype), value.tobytes()
 
 
 def equation_identity(equation: JaxprEqn) -> Hashable:

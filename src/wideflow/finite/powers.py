@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
-from .series import Series, bilinear, convolution, derivative, flow, integral_step, quotient
+from .series import Series, bilinear, convolution, derivative, flow, integral_step, one_where, quotient
 
 
 def integer_power(u: Series, n: int) -> Series:
@@ -43,7 +43,7 @@ def power(value: Array, u: Series, v: Series, whole: Series | None) -> Series:
     unless u stays zero.
     """
     zero = u[0] == 0
-    away = _away_from_zero(value, Series((), lambda j: _one_where(zero, u[j], j)), v)
+    away = _away_from_zero(value, Series((), lambda j: one_where(zero, u[j], j)), v)
     if u.constant:
         return away
     still = Series([zero], lambda j: still[j - 1] if u[j] is None else still[j - 1] & (u[j] == 0))
@@ -57,11 +57,6 @@ def power(value: Array, u: Series, v: Series, whole: Series | None) -> Series:
         return jnp.where(exact, 0 if whole[j] is None else whole[j], otherwise)
 
     return Series([value], lambda j: jnp.where(zero, at_zero(j), 0 if away[j] is None else away[j]))
-
-
-def _one_where(zero: Array, c: Array | None, j: int) -> Array | None:
-    """The coefficient j of a series that is 1 where `zero`."""
-    return None if c is None else jnp.where(zero, jnp.asarray(j == 0, c.dtype), c)
 
 
 def _away_from_zero(value: Array, u: Series, v: Series) -> Series:

@@ -16,6 +16,7 @@ from .series import (
     Series,
     apart,
     bilinear,
+    convolution,
     dense,
     exponential,
     hyperbolic_tangent,
@@ -23,6 +24,7 @@ from .series import (
     linear,
     logistic,
     quotient,
+    scaled_bessel,
 )
 from .slope import Expansion, Slope
 from .solves import custom_linear_solve, triangular_solve, tridiagonal_solve
@@ -83,6 +85,23 @@ def _product(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list
     return [bilinear(_one(equation), *inputs)]
 
 
+def _scattered_product(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list[Series]:
+    """Factors v at some places of u; elsewhere u stays, which the terms v_i with i > 0 must not repeat."""
+    u, places, v = inputs
+
+    def product(a: Array, b: Array) -> Array:
+        return bind(equation, a, places[0], b)[0]
+
+    def change(b: Array, a: Array) -> Array:
+        return product(a, b) - product(a, jnp.zeros_like(b))
+
+    def step(j: int) -> Array | None:
+        first, rest = None if u[j] is None else product(u[j], v[0]), convolution(change, v, u, j, first=1)
+        return first if rest is None else rest if first is None else first + rest
+
+    return [Series((), step)]
+
+
 def _quotient(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list[Series]:
     return [quotient(_one(equation), *inputs)]
 
@@ -93,6 +112,14 @@ def _one(equation: JaxprEqn) -> Callable[..., Array]:
 
 def _elementwise(function: Callable[[Array, Series], Series]) -> Rule:
     return lambda equation, inputs, scope: [function(_one(equation)(inputs[0][0]), inputs[0])]
+
+
+def _scaled_bessel(degree: int) -> Rule:
+    def rule(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list[Series]:
+        u = inputs[0]
+        return [scaled_bessel((jax.lax.bessel_i0e(u[0]), jax.lax.bessel_i1e(u[0])), u)[degree]]
+
+    return rule
 
 
 def _square(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list[Series]:
@@ -195,6 +222,7 @@ _LINEAR = (
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(_LINEAR.split(), _linear),
     **dict.fromkeys(("mul", "dot_general", "conv_general_dilated"), _product),
+    **dict.fromkeys(("scatter-mul", "scatter_mul"), _scattered_product),
     "div": _quotient,
     "pow": _power,
     "integer_pow": _integer_power,
@@ -202,6 +230,8 @@ _RULES: dict[str, Rule] = {
     "exp": _elementwise(exponential),
     "tanh": _elementwise(hyperbolic_tangent),
     "logistic": _elementwise(logistic),
+    "bessel_i0e": _scaled_bessel(0),
+    "bessel_i1e": _scaled_bessel(1),
     "triangular_solve": triangular_solve,
     "tridiagonal_solve": tridiagonal_solve,
     "custom_linear_solve": custom_linear_solve,

@@ -133,6 +133,29 @@ def logistic(value: Array, u: Series) -> Series:
     return flow(value, derivative(u), lambda y, j: difference(y[j], convolution(jnp.multiply, y, y, j)))
 
 
+def scaled_bessel(values: tuple[Array, Array], u: Series) -> tuple[Series, Series]:
+    """y_n = exp(−|u|) I_n(u) for n = 0, 1, from y_0' = (y_1 ∓ y_0) u' and y_1' = (y_0 ∓ y_1 − y_1/u) u' for ±u > 0.
+
+    Where u(0) is zero up to rounding, y_1' = u'/2.
+    """
+    sign, far = jnp.sign(u[0]), jnp.abs(u[0]) > jnp.finfo(u[0].dtype).eps
+
+    def slope(y: Series, j: int) -> Any:
+        rest = difference(difference(zero[j], ratio[j]), None if y[j] is None else sign * y[j])
+        return None if rest is None else jnp.where(far, rest, jnp.asarray(0.5 * (j == 0), rest.dtype))
+
+    du = derivative(u)
+    one = flow(values[1], du, slope)
+    zero = flow(values[0], du, lambda y, j: difference(one[j], None if y[j] is None else sign * y[j]))
+    ratio = quotient(jnp.divide, one, Series((), lambda j: one_where(~far, u[j], j)))
+    return zero, one
+
+
+def one_where(where: Array, c: Array | None, j: int) -> Array | None:
+    """The coefficient j of a series that is 1 at some places and has the coefficient c elsewhere."""
+    return None if c is None else jnp.where(where, jnp.asarray(j == 0, c.dtype), c)
+
+
 def flow(value: Array, du: Series, slope: Callable[[Series, int], Any]) -> Series:
     """y of y' = p(y) u', where `slope(y, j)` is the coefficient p_j from y_0 … y_j."""
 

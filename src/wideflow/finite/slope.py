@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from .operation import equation_identity, identity, slope_jaxpr
-from .series import Series, derivative, integral_step, is_inexact
+from .series import Series, apart, derivative, integral_step, is_inexact
 
 Apply = Callable[[JaxprEqn, list[Series], Any], list[Series]]
 
@@ -66,7 +66,7 @@ class Slope(Expansion):
         changes = self.changes
         for u in self.body:  # in turn, for fewer calls inside calls
             u[j - 1]
-        return integral_step(changes[i], j)
+        return changes[i][j - 1] if self.linear else integral_step(changes[i], j)
 
     @cached_property
     def moving(self) -> list[int]:
@@ -80,15 +80,46 @@ class Slope(Expansion):
         return self.shared[key]
 
     @cached_property
-    def changes(self) -> dict[int, Series]:
+    def linear(self) -> bool:
+        """Whether Dg does not depend on where it is taken."""
         jaxpr = self.traced.jaxpr
-        values, tangents = jaxpr.outvars[: len(self.outputs)], jaxpr.outvars[len(self.outputs) :]
-        inputs = [*self.inputs, *(self._derivative(self.inputs[i]) for i in self.moving)]
-        known = {} if self._custom else {v: y for v, y in zip(values, self.outputs, strict=True) if _is_variable(v)}
-        known.update(zip(jaxpr.constvars, map(self.value, self.traced.consts), strict=True))
-        known.update(zip(jaxpr.invars, inputs, strict=True))
+        used = {id(v) for equation in _live(jaxpr, {}, self._tangents) for v in equation.invars}
+        return used.isdisjoint(id(jaxpr.invars[i]) for i in self.moving)
+
+    @cached_property
+    def changes(self) -> dict[int, Series]:
+        """The coefficients of y', or those of y after the first where g is linear, for every inexact output."""
         smooth = [i for i, v in enumerate(self.equation.outvars) if is_inexact(v.aval)]
-        return dict(zip(smooth, self.through(jaxpr, known, tangents), strict=True))
+        if self.linear:
+            changes = apart(Series((), self._linear), len(smooth))
+        else:
+            jaxpr = self.traced.jaxpr
+            inputs = [*self.inputs, *(self._derivative(self.inputs[i]) for i in self.moving)]
+            changes = self.through(jaxpr, self._own() | self._known(inputs), self._tangents)
+        return dict(zip(smooth, changes, strict=True))
+
+    @property
+    def _tangents(self) -> list:
+        return self.traced.jaxpr.outvars[len(self.equation.outvars) :]
+
+    def _linear(self, j: int) -> list | None:
+        changes = [self.inputs[i][j + 1] for i in self.moving]
+        if all(c is None for c in changes):
+            return None
+        values = [u[0] for u in self.inputs]
+        changes = [jnp.zeros_like(values[i]) if c is None else c for i, c in zip(self.moving, changes, strict=True)]
+        known = self._known([Series([value]) for value in [*values, *changes]])
+        return [u[0] for u in Expansion(self.apply, 0).through(self.traced.jaxpr, known, self._tangents)]
+
+    def _known(self, inputs: list[Series]) -> dict[Any, Series]:
+        jaxpr, consts = self.traced.jaxpr, [self.value(c) for c in self.traced.consts]
+        return dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *inputs], strict=True))
+
+    def _own(self) -> dict[Any, Series]:
+        """What g itself gives inside its derivative; its input there may be written in another way."""
+        jaxpr, own = self.traced.jaxpr, equation_identity(self.equation)
+        values = [v for e in jaxpr.eqns if not self._custom and equation_identity(e) == own for v in e.outvars]
+        return {v: y for v, y in zip(jaxpr.outvars, self.outputs, strict=False) if v in values}
 
     @property
     def _custom(self) -> bool:
@@ -114,7 +145,7 @@ class Slope(Expansion):
         self.shared[self.key()] = self.outputs, self.equation, self.inputs
 
     def value(self, value: Any, dtype: Any = None) -> Series:
-        key = ("value", identity(value) if dtype is not None else id(value), dtype)
+        key = "value", identity(value), dtype
         if key not in self.shared:
             self.shared[key] = (super().value(value, dtype), value)
         return self.shared[key][0]
@@ -135,7 +166,3 @@ def _live(jaxpr: Jaxpr, known: dict[Any, Series], wanted: list) -> list[JaxprEqn
             live.append(equation)
             needed.update(id(v) for v in equation.invars if isinstance(v, Literal) or v not in known)
     return live[::-1]
-
-
-def _is_variable(v: Any) -> bool:
-    return not isinstance(v, Literal)
