@@ -35,10 +35,16 @@ Rule = Callable[[JaxprEqn, list[Series], Expansion], list[Series]]
 def propagate(closed: ClosedJaxpr, inputs: Sequence[Coefficients], order: int) -> list[Coefficients]:
     """The series of a function's outputs, up to s^order, from those of its inputs.
 
-    Sums and reshapes act on each coefficient; products, quotients, powers, exp, tanh, the logistic function and linear
-    solves are recurrences that cost order²; scan, while, cond, checkpoint and jit carry series inside. Every other
-    operation y = g(u) is found from y' = Dg(u) u', coefficient by coefficient, so that g in its own derivative is the
-    series found so far: exact for every operation that JAX can differentiate forwards, custom rules included.
+    Linear operations act on each coefficient; products, quotients, powers, linear solves and some functions have
+    recurrences; scan, while, cond, checkpoint and jit carry series inside. Every other operation y = g(u) is found from
+    y' = Dg(u) u', coefficient by coefficient, so that g in its own derivative is the series found so far: exact for
+    every operation that JAX can differentiate forwards, custom rules included.
+
+    Each operation costs order² products of its own size, with these exceptions. A runtime exponent costs
+    order² log(order). Functions whose derivatives are new functions without end (lgamma, digamma, polygamma, sinc, a
+    custom_jvp that calls itself at another point) cost order³, or more if each derivative needs several new ones. A
+    scan, while, cond or checkpoint inside a custom_jvp is done once for each coefficient if it needs the value of that
+    function, so order³. A custom_linear_solve traces order³ equations if its matvec multiplies by parameters twice.
     """
     starts = []
     for coefficients in inputs:
@@ -64,7 +70,6 @@ def _by_derivative(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -
     """y(s) from y(0) and y'(s) = Dg(u(s)) u'(s), for any operation g."""
     outputs = [Series([value]) for value in bind(equation, *(u[0] for u in inputs))]
     slope = Slope(scope, equation, inputs, outputs)
-    slope.share()
     for i, (u, v) in enumerate(zip(outputs, equation.outvars, strict=True)):
         if is_inexact(v.aval):
             u.step = partial(slope.coefficient, i)

@@ -29,6 +29,7 @@ class Series:
 
     @property
     def constant(self) -> bool:
+        """Whether it is known that u does not depend on s."""
         return self.step is None and all(c is None for j, c in self.known.items() if j > 0)
 
     def up_to(self, order: int) -> Coefficients:
@@ -179,6 +180,7 @@ def convolution(op: Callable[[Array, Array], Array], u: Series, v: Series, j: in
 
 
 def difference(a: Any, b: Any) -> Any:
+    """a − b of coefficients that may be None."""
     if b is None:
         return a
     return -b if a is None else a - b

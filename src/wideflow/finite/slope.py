@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
-from .operation import equation_identity, identity, slope_jaxpr
+from .operation import Same, custom_calls, equation_identity, identity, live, rule_identity, slope_jaxpr
 from .series import Series, apart, derivative, integral_step, is_inexact
 
 Apply = Callable[[JaxprEqn, list[Series], Any], list[Series]]
@@ -21,6 +21,7 @@ class Expansion:
         self.shared: dict[Hashable, Any] = {}
 
     def expand(self, equation: JaxprEqn, inputs: list[Series]) -> list[Series]:
+        """The series of the outputs of an equation."""
         self.shared = {}
         outputs = self.apply(equation, inputs, self)
         for u in outputs:
@@ -28,6 +29,7 @@ class Expansion:
         return outputs
 
     def value(self, value: Any, dtype: Any = None) -> Series:
+        """A constant as a series."""
         return Series([value if dtype is None else jnp.asarray(value, dtype)])
 
     def through(self, jaxpr: Jaxpr, known: dict[Any, Series], wanted: list) -> list[Series]:
@@ -36,12 +38,13 @@ class Expansion:
         def read(v: Any) -> Series:
             return self.value(v.val, getattr(v.aval, "dtype", None)) if isinstance(v, Literal) else known[v]
 
-        for equation in _live(jaxpr, known, wanted):
+        for equation in live(jaxpr, known, wanted):
             outputs = self.expand(equation, [read(v) for v in equation.invars])
             known.update((v, u) for v, u in zip(equation.outvars, outputs, strict=True) if v not in known)
         return [read(v) for v in wanted]
 
     def inlined(self, closed: ClosedJaxpr, inputs: list[Series]) -> list[Series]:
+        """The series of the outputs of a function, its equations expanded here."""
         jaxpr = closed.jaxpr
         consts = [self.value(c) for c in closed.consts]
         known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *inputs], strict=True))
@@ -70,11 +73,13 @@ class Slope(Expansion):
 
     @cached_property
     def moving(self) -> list[int]:
+        """The inputs that depend on s."""
         return [i for i, u in enumerate(self.inputs) if not u.constant]
 
     @property
     def traced(self) -> ClosedJaxpr:
-        key = ("slope", id(self.equation), tuple(map(id, self.inputs)))
+        """The values and the derivative of g as equations."""
+        key = ("slope", Same(self.equation), tuple(self.inputs))
         if key not in self.shared:
             self.shared[key] = slope_jaxpr(self.equation, [u[0] for u in self.inputs], self.moving)
         return self.shared[key]
@@ -82,9 +87,8 @@ class Slope(Expansion):
     @cached_property
     def linear(self) -> bool:
         """Whether Dg does not depend on where it is taken."""
-        jaxpr = self.traced.jaxpr
-        used = {id(v) for equation in _live(jaxpr, {}, self._tangents) for v in equation.invars}
-        return used.isdisjoint(id(jaxpr.invars[i]) for i in self.moving)
+        used = {id(v) for equation in self._needed for v in equation.invars}
+        return used.isdisjoint(id(self.traced.jaxpr.invars[i]) for i in self.moving)
 
     @cached_property
     def changes(self) -> dict[int, Series]:
@@ -93,10 +97,14 @@ class Slope(Expansion):
         if self.linear:
             changes = apart(Series((), self._linear), len(smooth))
         else:
-            jaxpr = self.traced.jaxpr
+            self._share()
             inputs = [*self.inputs, *(self._derivative(self.inputs[i]) for i in self.moving)]
-            changes = self.through(jaxpr, self._own() | self._known(inputs), self._tangents)
+            changes = self.through(self.traced.jaxpr, self._own() | self._known(inputs), self._tangents)
         return dict(zip(smooth, changes, strict=True))
+
+    @cached_property
+    def _needed(self) -> list[JaxprEqn]:
+        return live(self.traced.jaxpr, {}, self._tangents)
 
     @property
     def _tangents(self) -> list:
@@ -126,43 +134,32 @@ class Slope(Expansion):
         return self.equation.primitive.name == "custom_jvp_call"
 
     def key(self) -> Hashable:
-        """What makes two operations on series the same.
-
-        Of a custom_jvp, JAX shows no more than the function and its rule, traced: those must be of one form.
-        """
-        rule = identity(self.traced) if self._custom else None
-        return equation_identity(self.equation), rule, tuple(map(id, self.inputs))
+        """What makes two operations on series the same."""
+        rule = rule_identity(self.equation, self.order) if self._custom else None
+        return equation_identity(self.equation), rule, tuple(self.inputs)
 
     def expand(self, equation: JaxprEqn, inputs: list[Series]) -> list[Series]:
+        """The series that the same equation has already, or new ones."""
         key = Slope(self, equation, inputs, []).key()
         if key not in self.shared:
-            outputs = self.apply(equation, inputs, self)
-            self.shared[key] = outputs, equation, inputs  # what the key names by id stays alive
-            self.body += outputs
-        return self.shared[key][0]
+            self.shared[key] = self.apply(equation, inputs, self)
+            self.body += self.shared[key]
+        for u in self.shared[key]:
+            u[0]  # at once, for fewer calls inside calls
+        return self.shared[key]
 
-    def share(self) -> None:
-        self.shared[self.key()] = self.outputs, self.equation, self.inputs
+    def _share(self) -> None:
+        if not self._custom or custom_calls(self._needed):  # a custom_jvp has no key that is cheap
+            self.shared.setdefault(self.key(), self.outputs)
 
     def value(self, value: Any, dtype: Any = None) -> Series:
+        """A constant as a series, the same for equal constants."""
         key = "value", identity(value), dtype
         if key not in self.shared:
-            self.shared[key] = (super().value(value, dtype), value)
-        return self.shared[key][0]
+            self.shared[key] = super().value(value, dtype)
+        return self.shared[key]
 
     def _derivative(self, u: Series) -> Series:
-        key = ("derivative", id(u))
-        if key not in self.shared:
-            self.shared[key] = (derivative(u), u)
-        return self.shared[key][0]
-
-
-def _live(jaxpr: Jaxpr, known: dict[Any, Series], wanted: list) -> list[JaxprEqn]:
-    """The equations that `wanted` depends on; a derivative alone needs few of those that came with it."""
-    needed = {id(v) for v in wanted} - {id(v) for v in known}
-    live = []
-    for equation in reversed(jaxpr.eqns):
-        if equation.effects or any(id(v) in needed for v in equation.outvars):
-            live.append(equation)
-            needed.update(id(v) for v in equation.invars if isinstance(v, Literal) or v not in known)
-    return live[::-1]
+        if ("derivative", u) not in self.shared:
+            self.shared["derivative", u] = derivative(u)
+        return self.shared["derivative", u]

@@ -15,6 +15,7 @@ Product = Callable[[Array, Array], Array]
 
 
 def triangular_solve(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list[Series]:
+    """x of A x = b or x A = b for a triangle A, with the options of the operation."""
     a, b = inputs
     params = equation.params
     masked = Series((), lambda j: None if a[j] is None else _triangle(a[j], params))
@@ -34,6 +35,7 @@ def _triangle(a: Array, params: dict[str, Any]) -> Array:
 
 
 def tridiagonal_solve(equation: JaxprEqn, inputs: list[Series], scope: Expansion) -> list[Series]:
+    """x of A x = b for a matrix of three diagonals."""
     lower, middle, upper, b = inputs
     first = tuple(u[0] for u in (lower, middle, upper))
     terms = [(_below, lower), (lambda d, x: d[..., None] * x, middle), (_above, upper)]

@@ -21,10 +21,10 @@ def taylor(f: Callable[[Any, Any], Any], params0: Any, order: int) -> Callable[[
 
     The polynomial is that of s ↦ f(θ₀ + s (θ − θ₀), x) at s = 1, from one pass of truncated power series through the
     operations of `f`. Parameters enter with two coefficients, so that a matrix product or convolution of parameters
-    with activations costs 2 k + 1 products at order k; products of activations cost (k + 1)(k + 2)/2. An operation
-    whose derivative holds several of its own kind (a moving base to a moving exponent, Cholesky factors, linear solves,
-    a custom_jvp whose rule calls its function twice) is exact too, but costs 2^k or more. Wrap the result in `jax.jit`,
-    as operations are otherwise done one by one.
+    with activations costs 2 k + 1 products at order k; products of activations cost (k + 1)(k + 2)/2. All other
+    operations, functions and factorisations of matrices included, grow like k² too, except those whose derivatives are
+    always new functions (lgamma, digamma, polygamma, sinc, some custom_jvp), which grow like k³ or more; `propagate`
+    lists them. Wrap the result in `jax.jit`, as operations are otherwise done one by one.
 
     Errors: ValueError for an order that is not an integer 0, 1, …, and for parameters that differ from `params0` in
     shape, dtype or structure.
