@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
 from .series import is_inexact
@@ -75,10 +74,12 @@ def identity(value: Any) -> Hashable:
 
 def _array_identity(value: Any) -> Hashable:
     dtype = jnp.result_type(value)
-    opaque = isinstance(value, Tracer) or jnp.issubdtype(dtype, jax.dtypes.extended)
-    if opaque or np.size(value) * dtype.itemsize > SMALL:
+    if jnp.issubdtype(dtype, jax.dtypes.extended) or np.size(value) * dtype.itemsize > SMALL:
         return Same(value)
-    value = np.asarray(value)
+    try:
+        value = np.asarray(value)
+    except jax.errors.TracerArrayConversionError:
+        return Same(value)
     return value.shape, str(value.dtype), value.tobytes()
 
 
