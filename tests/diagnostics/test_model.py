@@ -27,6 +27,13 @@ def bare(key, x):
 def raises(key, x):
     return linear, jnp.ones((3, 1)) @ jnp.ones((2, 1))
 
+def none(key, x):
+    return linear, {}
+
+def module(key, x):
+    from flax import nnx
+    return nnx.Linear(3, 1, rngs=nnx.Rngs(0)), jnp.ones((3, 1))
+
 def late(key, x):
     return linear, jnp.ones((2, 1))
 
@@ -96,6 +103,8 @@ def test_the_built_in_network_has_one_output_and_the_settings():
         ("{}:bare", r"wanted it to return \(f, params\) or .*, got ArrayImpl"),
         ("{}:raises", r"raised TypeError \(models_of_mine.py, line 17\): "),
         ("{}:late", r"returned a function f\(params, x\) that raised TypeError \(models_of_mine.py, line 5\)"),
+        ("{}:none", "wanted real floating point parameters, which train, got none at all"),
+        ("{}:module", r"wanted a function f\(params, x\), got a Flax nnx module .*from_nnx"),
         ("{}:summed", r"must give one array \[n, …\] for inputs \[5, 3\], got \(\)"),
     ],
 )

@@ -340,3 +340,39 @@ def test_a_family_of_widths_tells_how_wide_the_network_would_have_to_be():
     assert str(got).splitlines()[-1] == f"width       {got.widths.verdict}"
     with pytest.raises(ValueError, match="at least 3 different"):
         wf.diagnose(network, start(64), (X, Y), rule, family=family, widths=(16, 64))
+
+
+@pytest.mark.parametrize("finished", [0, 2])
+def test_what_is_known_is_kept_when_the_widths_are_interrupted(finished):
+    left = iter([*[8] * (1 + finished)])  # one is drawn as a check
+
+    def family(width):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return network, start(width)
+
+    got = wf.diagnose(network, start(8), (X, Y), GradientDescent(0.1), steps=2, family=family, widths=(8, 16, 32))
+    assert got.interrupted
+    assert got.regime in ("kernel", "between", "not kernel")
+    if finished:
+        np.testing.assert_array_equal(got.widths.widths, [8, 16])
+        assert got.widths.deviations[0] == pytest.approx(got.deviation, rel=1e-4)
+        assert np.isnan(got.widths.width)
+        assert "the widths 8, 16 alone, and it takes 3; stopped by Ctrl-C before all" in str(got)
+    else:
+        assert got.widths is None
+        assert str(got).splitlines()[-1] == "width       not known: stopped by Ctrl-C before one was measured"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"family": lambda width: network}, r"family: wanted \(f, params\) for the width 64, got function"),
+        ({"family": lambda width: (start(width), network)}, "diagnose: family: wanted a function"),
+        ({"hidden": lambda params, x: x.sum()}, r"hidden: wanted activations \[n, …\] for 5 inputs"),
+    ],
+)
+def test_settings_that_make_no_sense_are_errors_before_any_training(settings, message, monkeypatch):
+    monkeypatch.setattr(wf.finite.Curvature, "gauss_newton", None)  # nothing is computed
+    with pytest.raises((TypeError, ValueError), match=message):
+        wf.diagnose(network, start(8), (X, Y), GradientDescent(0.1), **settings)

@@ -93,9 +93,14 @@ def test_equinox_model_says_what_is_missing():
         from_equinox(net, {"mean": 0})
     with pytest.raises(ValueError, match="Dropout has no parameters"):
         from_equinox(eqx.nn.Dropout(0.5))
-    f, params = from_equinox(eqx.nn.MLP(8, 2, 5, 1, key=jax.random.key(1)), state)
-    with pytest.raises(TypeError):
-        f(params, X)
+    with pytest.raises(TypeError, match=r"Net keeps a state, .* none was given; model, state = eqx.nn.make_with_state"):
+        from_equinox(net)
+    with pytest.raises(
+        TypeError, match=r"MLP is called with \(x, key\), which does not fit model\(x, state\); leave the"
+    ):
+        from_equinox(eqx.nn.MLP(8, 2, 5, 1, key=jax.random.key(1)), state)
+    with pytest.raises(TypeError, match="state is that of another model than this BatchNorm"):
+        from_equinox(eqx.nn.make_with_state(eqx.nn.BatchNorm)(3, "batch", mode="batch")[0], state)
     f, params = from_equinox(net, state, output=lambda y: 2 * y, arguments={"scale": 0.5})
     plain, _ = from_equinox(net, state)
     np.testing.assert_allclose(f(params, X), plain(params, X), rtol=1e-6)

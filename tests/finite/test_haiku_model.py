@@ -70,6 +70,8 @@ def test_haiku_model_says_what_is_missing():
     params = init(jax.random.key(0), X)
     with pytest.raises(TypeError, match=r"wanted an object with apply\(params, rng, x\)"):
         from_haiku(3, params)
+    with pytest.raises(TypeError, match=r"wanted apply\(params, rng, x\), got a function of \(params, x\)"):
+        from_haiku(lambda params, x: x, params)
     with pytest.raises(ValueError, match="params must be what init returns"):
         from_haiku(apply, {})
     with pytest.raises(ValueError, match="got parameters and a state as one"):

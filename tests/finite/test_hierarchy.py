@@ -171,6 +171,10 @@ def test_impossible_hierarchies_are_refused(x64):
         wf.hierarchy(lambda p, x: {"a": x @ p}, jnp.ones((2, 1)), jnp.ones((3, 2)), 2)
     with pytest.raises(ValueError, match=r"wanted outputs \[n, …\] for 3 inputs, got shape \(2, 2, 3\)"):
         wf.hierarchy(lambda p, x: jnp.zeros((2, 2, 3)), p, x, 2)
+    with pytest.raises(
+        ValueError, match=r"inputs x \[n, …\] and x2 \[n2, …\] of one shape each, got shapes \(3, 2\) and"
+    ):
+        wf.hierarchy(lambda p, x: x @ p, jnp.ones((2, 1)), jnp.ones((3, 2)), 2, jnp.ones((3, 4)))
     with pytest.raises(ValueError, match="wanted real parameters"):
         wf.hierarchy(lambda p, x: x[:, 0] * p.real, jnp.asarray(1j), x, 2)
     flow = NetworkFlow(network, x, lambda f: f.sum())

@@ -387,6 +387,19 @@ def test_a_state_with_random_keys_and_half_precision_survives(tmp_path):
     assert back["count"] == 2
 
 
+@pytest.mark.parametrize("name", ["settings.json", "state.eqx", "record-00001.npz"])
+@pytest.mark.parametrize("left", [0, 20])
+def test_a_file_of_the_run_that_is_cut_short_is_named(name, left, tmp_path):
+    params, training = start(), PairedTraining(SquareLoss(), GradientDescent(0.1), None, [0, 1, 2])
+    training.run({"network": network}, params, data(), tmp_path / "run")
+    file = tmp_path / "run" / name
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(
+        ValueError, match=f"{name} is damaged or cut short, .* delete .*run to start anew, or name anot"
+    ):
+        training.run({"network": network}, params, data(), tmp_path / "run")
+
+
 def make(optimizer=None, **settings):
     optimizer = optimizer or GradientDescent(0.1)
     return PairedTraining(SquareLoss(), optimizer, ORDER, settings.pop("steps", [0, 3]), **settings)
@@ -407,6 +420,9 @@ def run(training, members=None, sets=None):
         (lambda: make(rates=[0.1] * 2), "step 3 was asked for"),
         (lambda: make(steps=[3, 0]), "must be ascending"),
         (lambda: make(ntk_every=0), "ntk_every must be at least 1"),
+        (lambda: make(rates=0.1), "rates: wanted one entry for every step, got 0.1"),
+        (lambda: run(make(factors={"in": 1.0})), "factors: wanted a tree like the parameters"),
+        (lambda: run(make(ntk_inputs=X[:, :1])), r"ntk_inputs: wanted inputs like x, \[k, 2\], got shape"),
         (lambda: run(make(), sets=data(np.ones((D + M, 2)))), "outputs for one input have shape"),
         (lambda: TrainingData(X, SIGNS, X), "x_test and y_test go together"),
         (lambda: TrainingData(X, SIGNS, X[:, :1], SIGNS), "of one shape each"),

@@ -7,6 +7,7 @@ import pytest
 
 from wideflow.dynamics import GradientDescent
 from wideflow.finite import DeviationPath, WidthExtrapolation, extrapolate_width, measure_deviation
+from wideflow.finite.extrapolate_width import checked_widths
 
 WIDTHS = np.array([16, 64, 256, 1024])
 
@@ -51,6 +52,30 @@ def test_a_fit_that_cannot_be_used_says_so_and_gives_no_width():
     assert "a deviation is zero or infinite" in str(broken)
     far = WidthExtrapolation(WIDTHS, 3.0 * WIDTHS**-0.75, 1e-6)
     assert "check it with wider networks" in str(far)
+
+
+def test_widths_that_are_measured_are_kept_when_the_others_are_interrupted():
+    def diagnosed(f, params):
+        if params > last:
+            raise KeyboardInterrupt
+        return path(3.0 * params**-0.75)
+
+    family = lambda width: (None, float(width))  # noqa: E731
+    last = 256
+    got = extrapolate_width(family, WIDTHS.tolist(), diagnosed, wanted=1e-3)
+    np.testing.assert_allclose(got.width, 3000 ** (1 / 0.75), rtol=1e-9)
+    assert got.interrupted
+    assert str(got).endswith("; stopped by Ctrl-C before all were measured")
+    last = 0
+    with pytest.raises(KeyboardInterrupt):
+        extrapolate_width(family, WIDTHS.tolist(), diagnosed)
+
+
+def test_widths_and_families_that_are_none_are_errors():
+    with pytest.raises(ValueError, match="widths: wanted whole numbers"):
+        checked_widths(lambda width: None, [1.5, 2.5, 3.5], 0.01)
+    with pytest.raises(TypeError, match=r"family: wanted a function width -> \(f, params\), got 3"):
+        checked_widths(3, WIDTHS, 0.01)
 
 
 def test_a_trend_that_chance_makes_is_seldom_called_beyond_doubt():

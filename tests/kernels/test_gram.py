@@ -106,6 +106,18 @@ def test_a_line_cut_off_by_the_kill_is_computed_again(tmp_path):
     assert len(kernel.sizes) == 3
 
 
+@pytest.mark.parametrize("name", ["K.npy", "K.npy.tiles"])
+@pytest.mark.parametrize("left", [0, 9])
+def test_a_file_of_an_unfinished_run_that_is_cut_short_is_named(tmp_path, name, left):
+    path, x = tmp_path / "K.npy", batch(10)
+    with pytest.raises(KeyboardInterrupt):
+        wf.gram(Polynomial(4), x, out=path, tile=4)
+    file = tmp_path / name
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(ValueError, match=f"{name} is damaged or cut short, .* delete .*K.npy.tiles and the matrix"):
+        wf.gram(Polynomial(), x, out=path, tile=4)
+
+
 @pytest.mark.parametrize(
     "change",
     [

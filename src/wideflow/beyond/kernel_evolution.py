@@ -186,8 +186,9 @@ def kernel_evolution(net: Layer, task: LearningTask, lr: float, steps: Sequence[
         one = jax.tree.map(lambda leaf: leaf[0], params)
         outputs.append(np.asarray(net.apply(one, everything), np.float64))
         kernel = EmpiricalKernel(net.apply, one, rates=learning_rates(net, one))
-        kernels.append(_symmetric_part(np.asarray(kernel.ntk(everything, x))))
-        if not (np.isfinite(outputs[-1]).all() and np.isfinite(kernels[-1]).all()):
+        finite = np.isfinite(outputs[-1]).all()  # of others the kernel is an error
+        kernels.append(_symmetric_part(np.asarray(kernel.ntk(everything, x))) if finite else np.nan)
+        if not np.isfinite(kernels[-1]).all():
             raise DivergenceError(
                 f"kernel_evolution: training diverged before step {step}; take a smaller learning rate"
             )

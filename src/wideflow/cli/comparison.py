@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from .. import __version__
 from ..compare.folder import PAGE, RESULTS, check_folder
 from ..compare.settings import Settings
+from .console import console
 from .failures import INTERRUPTED, check_installed, say
 from .verdicts import verdict_table
 
@@ -38,7 +37,7 @@ def run(request: Request) -> int:
     from ..compare.run import Comparison  # JAX: about a second
     from .progress import followed
 
-    with followed(Console(stderr=True, emoji=False)) as watcher:
+    with followed(console(stderr=True)) as watcher:
         results = Comparison(request.settings, watcher, request.command).run()
     return _finish(request, results)
 
@@ -53,8 +52,8 @@ def _announce(request: Request) -> None:
 
 def tell(message: str) -> None:
     """One plain message on standard error."""
-    console = Console(stderr=True, emoji=False)
-    console.print(message, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    error = console(stderr=True)
+    error.print(message, markup=False, highlight=False, soft_wrap=not error.is_terminal)
 
 
 def _finish(request: Request, results: Mapping[str, Any]) -> int:
@@ -81,11 +80,11 @@ def _finish(request: Request, results: Mapping[str, Any]) -> int:
 def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.summary import summary_sentence
 
-    console = Console(emoji=False)
+    out = console()
     if results["verdicts"]:
-        console.print(verdict_table(results["verdicts"], console.width))
-    console.print(summary_sentence(results), markup=False, highlight=False)
-    console.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
+        out.print(verdict_table(results["verdicts"], out.width))
+    out.print(summary_sentence(results), markup=False, highlight=False)
+    out.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

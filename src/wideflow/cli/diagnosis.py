@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from .. import __version__
 from ..compare.folder import PAGE, RESULTS, check_folder
 from ..diagnostics.settings import DiagnosisSettings
 from .comparison import FAILED, tell, undisturbed
+from .console import console
 from .failures import INTERRUPTED, check_installed, say
 from .verdicts import verdict_table
 
@@ -42,7 +42,7 @@ def run(request: Request) -> int:
     from ..diagnostics.run import DiagnosisRun  # JAX: about a second
     from .progress import followed
 
-    with followed(Console(stderr=True, emoji=False)) as watcher:
+    with followed(console(stderr=True)) as watcher:
         results = DiagnosisRun(settings, watcher, request.command).run()
     return _finish(request, results)
 
@@ -70,14 +70,14 @@ def _finish(request: Request, results: Mapping[str, Any]) -> int:
 def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.numbers import number_rows, score_rows, summary_of
 
-    console = Console(emoji=False)
+    out = console()
     if results["verdicts"]:
-        console.print(verdict_table(results["verdicts"], console.width))
+        out.print(verdict_table(results["verdicts"], out.width))
     for rows in (number_rows(results), score_rows(results)):
         if rows:
-            console.print(_table(rows))
-    console.print(summary_of(results), markup=False, highlight=False)
-    console.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
+            out.print(_table(rows))
+    out.print(summary_of(results), markup=False, highlight=False)
+    out.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(rows: list[dict[str, str]]) -> Table:

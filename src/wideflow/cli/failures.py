@@ -31,10 +31,10 @@ def explained() -> Iterator[None]:
 
 def say(message: str) -> None:
     """One message in red on standard error, on one line where that is not a terminal."""
-    from rich.console import Console
+    from .console import console
 
-    console = Console(stderr=True, emoji=False)
-    console.print(message, style="bold red", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    error = console(stderr=True)
+    error.print(message, style="bold red", markup=False, highlight=False, soft_wrap=not error.is_terminal)
 
 
 def check_installed() -> None:

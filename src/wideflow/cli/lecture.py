@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from rich.console import Console
 from rich.text import Text
 
 from ..compare.folder import PAGE, RESULTS, check_place
@@ -18,6 +17,7 @@ from ..lecture.sections import SECTIONS
 from ..lecture.store import FOLDER
 from ..lecture.workers import WorkerError
 from .comparison import FAILED, tell, undisturbed
+from .console import console
 from .failures import INTERRUPTED, say
 from .lecture_progress import followed
 from .verdicts import NARROW, verdict_table
@@ -28,12 +28,12 @@ _PROCESSES = 4  # each takes up to a few GiB
 
 def list_claims() -> None:
     """Print every claim by section, its title beside or below its name."""
-    console = Console(emoji=False)
+    out = console()
     for key, title in SECTIONS.items():
         claims = [claim for claim in all_claims() if claim.section == key]
         if claims:
-            console.print(Text(f"{key}: {title}", "bold"))
-            console.print(_names(claims, console.width), soft_wrap=True)
+            out.print(Text(f"{key}: {title}", "bold"))
+            out.print(_names(claims, out.width), soft_wrap=True)
 
 
 def _names(claims: Sequence[Claim], width: int) -> Text:
@@ -84,7 +84,7 @@ def run(request: Request, check: bool) -> int:
     data = f" on {request.data}" if request.data else ""
     tell(f"{count}{data}, {request.scale} size, seed {request.seed}. Results go to {request.out}")
     try:
-        with followed(Console(stderr=True, emoji=False), len(lecture.claims)) as watcher:
+        with followed(console(stderr=True), len(lecture.claims)) as watcher:
             results = lecture.run(watcher)
         return _finish(results, request.out, check, lecture.processes)
     except WorkerError as error:
@@ -120,11 +120,11 @@ def _finish(results: Mapping[str, Any], out: Path, check: bool, processes: int) 
 def _show(results: Mapping[str, Any], page: Path) -> None:
     from ..report.summary import lecture_sentence
 
-    console = Console(emoji=False)
+    out = console()
     if results["claims"]:
-        console.print(verdict_table(results["claims"], console.width))
+        out.print(verdict_table(results["claims"], out.width))
     for claim in results["claims"]:
         if claim["passed"] is None:
-            console.print(f"{claim['title']}: {claim['note']}", markup=False, highlight=False)
-    console.print(lecture_sentence(results), markup=False, highlight=False)
-    console.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"{claim['title']}: {claim['note']}", markup=False, highlight=False)
+    out.print(lecture_sentence(results), markup=False, highlight=False)
+    out.print(f"Open {page}", markup=False, highlight=False, soft_wrap=True)

@@ -14,6 +14,8 @@ import jax
 
 from ..compare.network import network
 from ..compare.settings import SettingsError
+from ..finite.function_check import check_function
+from ..finite.parameter_check import check_trainable
 from .settings import DiagnosisSettings
 
 _ADAPTERS = "for a module, what wideflow.finite.from_nnx, from_linen or from_equinox makes of it"
@@ -69,6 +71,11 @@ class Source:
             hint = f"; {_ADAPTERS}" if callable(made) else ""
             raise SettingsError(f"{self.name}: wanted it to return {_RETURNS}, got {_described(made)}{hint}")
         drawn = Drawn(*made)
+        try:
+            check_function(drawn.f, "f")
+            check_trainable(drawn.params, "params")
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"{self.name}: {error}") from error
         try:
             outputs = jax.eval_shape(drawn.f, drawn.params, x)
         except Exception as error:

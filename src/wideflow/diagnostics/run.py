@@ -77,7 +77,10 @@ class DiagnosisRun:
     def _diagnose(self) -> float:
         """The network itself; returns the fraction of the critical rate that it trains at."""
         with self._stage("critical learning rate", 1) as advance:
-            critical = self._critical_rate(self.drawn)
+            with self._blamed():
+                critical = critical_rate(
+                    self.drawn.f, self.drawn.params, self._data(), self._rule(1.0), self.targets.loss
+                )
             advance(1)
         rule = self._rule(self.settings.lr or _FRACTION * critical)
         self.results["settings"]["lr"] = rule.lr
@@ -107,13 +110,10 @@ class DiagnosisRun:
         if width == self.width:
             return float(self.results["diagnosis"]["deviation"])
         drawn = self._draw(width)
-        rule = self._rule(fraction * self._critical_rate(drawn))
-        path = measure_deviation(drawn.f, drawn.params, self._data(), rule, self.targets.loss, self.settings.steps)
-        return path.deviation
-
-    def _critical_rate(self, drawn: Drawn) -> float:
+        loss, steps = self.targets.loss, self.settings.steps
         with self._blamed():
-            return critical_rate(drawn.f, drawn.params, self._data(), self._rule(1.0), self.targets.loss)
+            path = measure_deviation(drawn.f, drawn.params, self._data(), self._rule(1.0), loss, steps, fraction)
+        return path.deviation
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:

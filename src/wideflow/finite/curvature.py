@@ -13,6 +13,9 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from ..dynamics import Loss, ProductOperator, Rule, SquareLoss
+from .examples import check_loss
+from .function_check import check_function, outputs_of
+from .parameter_check import check_trainable
 from .top_eigenvalues import TopEigenvalues, top_eigenvalues
 
 
@@ -27,8 +30,8 @@ class Curvature:
 
     `x [D, …]`; `y`: targets as the loss wants them. Leaves of the parameters that are not floating point arrays are
     constants. Computed in the dtype of the parameters, a product at a time: about four evaluations of f on x each.
-    Errors: ValueError for targets in the wrong form, outputs of another shape than the targets, complex or no
-    parameters, and products that are not finite.
+    Errors: TypeError for what is no function or no loss; ValueError for targets in the wrong form, outputs of another
+    shape than the targets, complex or no parameters, and products that are not finite.
     Source: Pearlmutter 1994; Schraudolph 2002; Cohen et al. 2021 (sharpness).
 
     ```python
@@ -43,6 +46,10 @@ class Curvature:
     x: Any
     y: Any
     loss: Loss = field(default_factory=SquareLoss)
+
+    def __post_init__(self):
+        check_function(self.f, "Curvature")
+        check_loss(self.loss, "Curvature")
 
     @cached_property
     def hessian(self) -> ProductOperator:
@@ -65,11 +72,8 @@ class Curvature:
     def _operator(self, product: Callable, name: str) -> ProductOperator:
         moving, rest = split_parameters(self.params)
         leaves = jax.tree.leaves(moving)
+        check_trainable(self.params, "Curvature")
         points = sum(leaf.size for leaf in leaves)
-        if not points or any(jnp.iscomplexobj(leaf) for leaf in leaves):
-            raise ValueError(
-                f"Curvature: wanted real floating point parameters, got {[str(leaf.dtype) for leaf in leaves]}"
-            )
         work, x = _Work(self.f, moving, rest, self.loss), jnp.asarray(self.x)
         y, dtype = self._targets(work, x), jnp.result_type(*leaves)
 
@@ -83,7 +87,7 @@ class Curvature:
 
     def _targets(self, work: "_Work", x: Array) -> Array:
         targets = self.loss.checked(self.y, len(x))
-        outputs = eqx.filter_eval_shape(lambda work, x: work.outputs(x)(work.flat()[0]), work, x)
+        outputs = outputs_of(work.f, self.params, x, "Curvature")
         wanted = (len(x), *self.loss.output_shape(targets))
         if outputs.shape != wanted:
             raise ValueError(

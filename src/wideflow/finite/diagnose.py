@@ -16,18 +16,19 @@ from .descent import Descent
 from .deviation_path import DeviationPath
 from .diagnosis import Diagnosis
 from .empirical import empirical_ntk
-from .examples import examples_of, inputs_in, sized_loss, targets_for
-from .extrapolate_width import extrapolate_width
-from .hidden import HiddenMovement, feature_kernel, hidden_changes, preactivations_of
+from .examples import check_loss, examples_of, inputs_in, sized_loss, targets_for
+from .extrapolate_width import checked_widths, extrapolate_width, network_of
+from .function_check import check_function, noting, outputs_of
+from .hidden import HiddenMovement, check_activations, feature_kernel, hidden_changes, preactivations_of
 from .kernel_movement import KernelMovement
 from .lazy_index import lazy_index
 from .linearize import linearize
 from .model import Model
 from .optimizer import optimizer_of
+from .parameter_check import check_finite, check_trainable
 from .relative_change import relative_change
 from .top_eigenvalues import top_eigenvalues
 from .training_data import TrainingData
-from .width_extrapolation import WidthExtrapolation
 
 _RECORDS = 20  # steps at which both are compared, beside the start, evenly spaced in the logarithm
 _INTERVALS = 4  # of equal length, between which the kernels are looked at
@@ -55,24 +56,26 @@ def diagnose(
     `[D, …]` to be followed, that of the last layer last; None takes those of `net.apply` of a `Serial` network, see
     `Preactivations`. `family(width)`: the function and the parameters of such a network of another width; those of
     `widths` are trained at the same fraction of their own critical rates, and the report says how wide the network
-    would have to be for a deviation of `wanted`. Computed in the dtype of the parameters, which floating point inputs
-    are turned to.
+    would have to be for a deviation of `wanted`; Ctrl-C ends this part, and what is known is returned. Computed in the
+    dtype of the parameters, which floating point inputs are turned to.
 
     Cost: for each step a gradient of the network and one of its linearization, about two of the network; the NTK on x
     five times, and on the held-out points twice; some tens of products with the Hessian. Memory: six times the NTK
     `[D, D]`, and some tens of vectors of parameters.
-    Errors: TypeError for another rule, and data in no known form; ValueError for fewer than one step, targets in the
-    wrong form, outputs of another shape than the targets, a network that is not finite at the start, and one whose
-    outputs of an example depend on the rest of the batch, as with batch normalisation in training mode.
+    Errors: TypeError for what is no function, another rule, and data in no known form; ValueError for fewer than one
+    step, targets in the wrong form, outputs that are complex or of another shape than the targets, no parameters, a
+    network that is not finite at the start, and one whose outputs of an example depend on the rest of the batch, as
+    with batch normalisation in training mode.
     Source: Lee et al. 2019; Chizat et al. 2019; Cohen et al. 2021; Fort et al. 2020.
 
     ```python
     print(wf.diagnose(net.apply, params, (x, y, x_test, y_test), wf.GradientDescent(0.5)))
     ```
     """
-    _check(rule, steps)
+    _check(f, params, rule, loss, steps)
     if family is not None:
-        WidthExtrapolation(np.asarray(widths, dtype=int), np.ones(len(widths)), wanted)  # checks before any work
+        first, _ = network_of(family, int(checked_widths(family, widths, wanted)[0]))
+        check_function(first, "diagnose: family")
     task = _Task.of(f, params, data, loss, preactivations_of(f) if hidden is None else hidden)
     Model(task.f, task.start).checked(task.x)
     before = task.curvature(task.start)
@@ -85,11 +88,7 @@ def diagnose(
         end = params_now
     finite = record.finite
 
-    def alike(g: Any, start: Any) -> DeviationPath:
-        lr = rule.lr / critical * critical_rate(g, start, data, rule, loss)
-        return measure_deviation(g, start, data, replace(rule, lr=lr), loss, steps)
-
-    return Diagnosis(
+    found = Diagnosis(
         rule,
         record.path("train"),
         critical,
@@ -100,8 +99,15 @@ def diagnose(
         record.path("test") if task.data.x_test is not None else None,
         record.after_kernel(end) if finite and task.data.x_test is not None else None,
         lazy_index(task.f, task.start, task.x, task.y) if isinstance(loss, SquareLoss) else None,
-        None if family is None else extrapolate_width(family, widths, alike, wanted),
     )
+    if family is None:
+        return found
+    alike = lambda g, start: measure_deviation(g, start, data, rule, loss, steps, rule.lr / critical)  # noqa: E731
+    try:
+        extrapolated = extrapolate_width(family, widths, alike, wanted)
+    except KeyboardInterrupt:
+        return replace(found, interrupted=True)
+    return replace(found, widths=extrapolated, interrupted=extrapolated.interrupted)
 
 
 def critical_rate(
@@ -116,7 +122,7 @@ def critical_rate(
     Arguments and errors as `diagnose`; the learning rate of the rule does not count. Cost: some tens of products with
     the Gauss-Newton matrix.
     """
-    _check(rule, 1)
+    _check(f, params, rule, loss, 1)
     task = _Task.of(f, params, data, loss, None)
     return _critical_rate(task.curvature(task.start), rule)
 
@@ -128,12 +134,16 @@ def measure_deviation(
     rule: Rule,
     loss: Loss = SquareLoss(),  # noqa: B008, it cannot change
     steps: int = 200,
+    fraction: float | None = None,
 ) -> DeviationPath:
     """The part of `diagnose` that trains: `Diagnosis.path`, for an eighth of its time; no kernels, no curvature.
 
-    Arguments and errors as `diagnose`; held-out points do not count.
+    Arguments and errors as `diagnose`; held-out points do not count. `fraction`: of the network's own critical rate, to
+    train at in place of the rule's learning rate.
     """
-    _check(rule, steps)
+    if fraction is not None:
+        rule = replace(rule, lr=fraction * critical_rate(f, params, data, rule, loss))
+    _check(f, params, rule, loss, steps)
     record = _Record(_Task.of(f, params, data, loss, None))
     for _ in record.walk(rule, {0, *_recorded(steps)}):
         pass
@@ -145,7 +155,7 @@ def _recorded(steps: int) -> list[int]:
     return np.geomspace(1, steps, _RECORDS).round().astype(int).tolist()
 
 
-def _check(rule: Rule, steps: int) -> None:
+def _check(f: Any, params: Any, rule: Any, loss: Any, steps: Any) -> None:
     if not isinstance(rule, (GradientDescent, HeavyBall, Nesterov)):
         raise TypeError(
             f"diagnose: wanted GradientDescent, HeavyBall or Nesterov, which go in steps, got {rule!r}; "
@@ -153,6 +163,10 @@ def _check(rule: Rule, steps: int) -> None:
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"diagnose: steps must be a whole number, at least 1, got {steps!r}")
+    check_function(f, "diagnose")
+    check_loss(loss, "diagnose")
+    check_trainable(params, "diagnose")
+    check_finite(params, "diagnose")
 
 
 def _critical_rate(curvature: Curvature, rule: Rule) -> float:
@@ -184,12 +198,17 @@ class _Task:
         moving, rest = split_parameters(params)
         held, static = eqx.partition(rest, eqx.is_array)
         start, network = eqx.combine(moving, held), _OfArrays(f, static)
-        dtypes = [leaf.dtype for leaf in jax.tree.leaves(moving)] or [jnp.float32]
-        inputs = inputs_in(examples_of(data), jnp.result_type(*dtypes))
-        outputs = eqx.filter_eval_shape(network, start, inputs.x).shape[1:]
+        inputs = inputs_in(examples_of(data), jnp.result_type(*jax.tree.leaves(moving)))
+        outputs = outputs_of(network, start, inputs.x, "diagnose").shape[1:]
         sized = sized_loss(loss, outputs)
         fitted = targets_for(inputs, sized, outputs)
-        return cls(network, start, sized, fitted, None if hidden is None else _OfArrays(hidden, static))
+        if hidden is None:
+            return cls(network, start, sized, fitted, None)
+        check_function(hidden, "diagnose: hidden", "hidden(params, x)")
+        hidden = _OfArrays(hidden, static)
+        with noting("diagnose: hidden", start, inputs.x):
+            check_activations(eqx.filter_eval_shape(hidden, start, inputs.x), len(inputs.x))
+        return cls(network, start, sized, fitted, hidden)
 
     def curvature(self, params: Any) -> Curvature:
         """Of the training loss."""

@@ -32,8 +32,9 @@ class Diagnosis:
     `critical_rate`: the learning rate above which the linearization diverges, from the largest eigenvalue of the
     Gauss-Newton matrix at θ_0 (of Θ/D for square loss; for others the matrix changes along training, and it is where
     it starts). `sharpness`: the largest eigenvalue of the Hessian before and after. `lazy_index`: `lazy_index` at θ_0,
-    of square loss alone. `widths`: how wide the network would have to be, where a family of widths was given. Numbers
-    of something that diverged are infinite.
+    of square loss alone. `widths`: how wide the network would have to be, where a family of widths was given;
+    `interrupted`: Ctrl-C ended the run before all of these were measured. Numbers of something that diverged are
+    infinite.
 
     `regime`: "kernel" where `ntk_change` and `deviation` are at most LAZY = 0.1 and the learning rate is below
     critical; "not kernel" where one is above RICH = 0.5 or the rate is not below critical; "between"; and "diverged".
@@ -51,6 +52,7 @@ class Diagnosis:
     after_kernel: AfterKernel | None = None
     lazy_index: float | None = None
     widths: WidthExtrapolation | None = None
+    interrupted: bool = False
 
     @property
     def steps(self) -> int:
@@ -138,6 +140,8 @@ class Diagnosis:
             rows.append(("lazy index", f"{self.lazy_index:.3g} at initialisation; lazy where it is far below 1"))
         if self.widths is not None:
             rows.append(("width", self.widths.verdict))
+        elif self.interrupted:
+            rows.append(("width", "not known: stopped by Ctrl-C before one was measured"))
         return "\n".join(f"{name:12}{value}" for name, value in rows)
 
     __repr__ = __str__

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .function_check import check_function, outputs_of
+
 
 def displacement(f: Callable[[Any, Any], Any], params0: Any, x_train: Any, dual_weights: Any) -> Any:
     """θ_t − θ_0 = −Jᵀ a_t of the network f linearized at θ_0, from its dual weights; J is never formed.
@@ -27,6 +29,8 @@ def displacement(f: Callable[[Any, Any], Any], params0: Any, x_train: Any, dual_
     moved = finite.displacement(net.apply, params, x, weights[:, None])
     ```
     """
+    check_function(f, "displacement")
+    outputs_of(f, params0, x_train, "displacement")
     start, rest = eqx.partition(params0, eqx.is_inexact_array)
     outputs, pullback = jax.vjp(lambda leaves: f(eqx.combine(leaves, rest), x_train), start)
     weights = np.asarray(dual_weights)

@@ -16,7 +16,9 @@ from ..nn.fingerprint import fingerprint, fingerprint_of_function
 from ..nn.values import values_of
 from .empirical_plan import METHODS, EmpiricalPlan, Method
 from .empirical_work import Question, Work
+from .function_check import check_function
 from .output_sets import NAMES, Outputs
+from .parameter_check import check_arrays, check_finite, factor_of_each, kind_of
 from .products import product
 from .real_view import RealView
 
@@ -51,8 +53,9 @@ class EmpiricalKernel(eqx.Module):
 
     Computed in the widest dtype of parameters and outputs, float32 at least; float64 parameters with JAX's x64 flag off
     give NumPy arrays.
-    Errors: ValueError for unknown options, inputs without rows or that do not fit together, outputs that are not
-    [n, …] or mix inputs, and where `memory` is too little. Source: Jacot et al. 2018; Novak et al. 2022 (methods).
+    Errors: TypeError for what is no function; ValueError for unknown options, inputs without rows or that do not fit
+    together, outputs that are not finite, not [n, …] or mix inputs, and where `memory` is too little. Source: Jacot et
+    al. 2018; Novak et al. 2022 (methods).
 
     ```python
     kernel = wf.EmpiricalKernel(net.apply, params)
@@ -69,14 +72,17 @@ class EmpiricalKernel(eqx.Module):
     memory: int = eqx.field(static=True, default=2**30)
 
     def __check_init__(self):
-        if not callable(self.f):
-            raise TypeError(
-                f"EmpiricalKernel: wanted a function f(params, x), got {self.f!r}; for a network, net.apply"
-            )
+        check_function(self.f, "EmpiricalKernel")
+        check_arrays(self.params, "EmpiricalKernel")
         if self.outputs not in NAMES:
             raise ValueError(f"EmpiricalKernel: outputs must be one of {', '.join(NAMES)}, got {self.outputs!r}")
         if self.method not in ("auto", *METHODS):
             raise ValueError(f"EmpiricalKernel: method must be one of auto, {', '.join(METHODS)}, got {self.method!r}")
+        if not isinstance(self.memory, int | np.integer) or not (self.subset is None or callable(self.subset)):
+            given = f"memory={self.memory!r} and subset={self.subset!r}"
+            raise TypeError(
+                f"EmpiricalKernel: wanted a number of bytes and a function that picks parameters, got {given}"
+            )
         self._rates()
 
     def __call__(self, x1: Any, x2: Any = None) -> Kernels:
@@ -132,7 +138,7 @@ class EmpiricalKernel(eqx.Module):
 
     def _run(self, compute: Callable, x1: Any, x2: Any, *more: Any, jit: bool = True) -> Any:
         """`compute(kernel, x1, x2, …)`, compiled, in the precision of the parameters."""
-        _check_inputs(x1, x2)
+        check_inputs(x1, x2)
         wide = any(getattr(leaf, "dtype", None) in (np.float64, np.complex128) for leaf in jax.tree.leaves(self.params))
         numpy = wide and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
         with jax.enable_x64(True) if numpy else nullcontext():
@@ -140,7 +146,7 @@ class EmpiricalKernel(eqx.Module):
             if not jit:
                 return compute(kernel, x1, x2, *more)
             result, mixing = _computed(kernel, compute, x1, x2, more)
-        _check_mixing(mixing)
+        _check_mixing(self, mixing)
         if not numpy:
             return result
         known = lambda a: a if values_of(a) is None else values_of(a)  # noqa: E731
@@ -148,19 +154,9 @@ class EmpiricalKernel(eqx.Module):
 
     def _rates(self) -> tuple[Any, ...]:
         """A factor, or None, for each array of the parameters."""
-        leaves, treedef = jax.tree.flatten(self.params)
         if self.rates is None:
-            return (None,) * len(leaves)
-        try:
-            rates = tuple(treedef.flatten_up_to(self.rates))
-        except ValueError as error:
-            raise ValueError(
-                f"rates: wanted a tree like the parameters, with one factor for each array; {error}"
-            ) from None
-        for rate, leaf in zip(rates, leaves, strict=True):
-            if np.size(rate) > 1 and not _broadcasts(np.shape(rate), np.shape(leaf)):
-                raise ValueError(f"rates: factors {np.shape(rate)} do not fit parameters of shape {np.shape(leaf)}")
-        return rates
+            return (None,) * len(jax.tree.leaves(self.params))
+        return factor_of_each(self.params, self.rates, "rates")
 
     def _trains(self) -> Callable[[int], bool]:
         """Whether the parameter array of this number trains."""
@@ -188,22 +184,21 @@ def _as_array(leaf: Any) -> Any:
     return jnp.asarray(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(shape, to) == to
-    except ValueError:
-        return False
-
-
 def _rows(x: Any) -> int:
     return len(jax.tree.leaves(x)[0])
 
 
-def _check_inputs(x1: Any, x2: Any) -> None:
+def check_inputs(x1: Any, x2: Any) -> None:
+    """ValueError for batches without rows, or that do not fit together."""
     for name, x in (("x1", x1),) if x2 is None else (("x1", x1), ("x2", x2)):
-        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(x)]
+        leaves = jax.tree.leaves(x)
+        if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSU" for leaf in leaves):
+            raise ValueError(f"{name}: wanted numbers, got {', '.join(map(kind_of, leaves))}")
+        shapes = [np.shape(leaf) for leaf in leaves]
         if not shapes or any(not shape or shape[0] != shapes[0][0] or 0 in shape for shape in shapes):
-            raise ValueError(f"{name}: wanted a batch of inputs [n, …] with no empty axis, got shapes {shapes}")
+            listed = f"{shapes[:3]} …" if len(shapes) > 3 else shapes
+            hint = "; a list is a tree of inputs: make it an array, jnp.asarray(x)" if isinstance(x, list) else ""
+            raise ValueError(f"{name}: wanted a batch of inputs [n, …] with no empty axis, got shapes {listed}{hint}")
     shapes = [[np.shape(leaf)[1:] for leaf in jax.tree.leaves(x)] for x in (x1, x1 if x2 is None else x2)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"x1 and x2: inputs must have one shape, got {shapes[0]} and {shapes[1]}")
@@ -215,21 +210,34 @@ def _computed(kernel: EmpiricalKernel, compute: Callable, x1: Any, x2: Any, more
 
 
 def _mixing(kernel: EmpiricalKernel, x: Any) -> Any:
-    """By how much outputs of the first and the last input change when they are one batch, over the largest output."""
-    if _rows(x) < 2:
-        return None
+    """By how much outputs of the first and the last input change when they are one batch, over the largest output.
+
+    Zero for one input; NaN where these outputs are not finite.
+    """
     two = jax.tree.map(lambda a: a[jnp.asarray([0, -1])], x)
     apart = RealView(kernel.f, kernel.params, lambda _: False, x).values(two)
+    if _rows(x) < 2:
+        return jnp.where(jnp.isfinite(apart).all(), 0.0, jnp.nan)
     leaves = jax.tree.leaves(kernel.f(kernel.params, two))
+    if any(leaf.shape[:1] != (2,) for leaf in leaves):
+        raise ValueError(f"f: wanted outputs [n, …] for 2 inputs, got shapes {[leaf.shape for leaf in leaves]}")
     together = jnp.concatenate([leaf.reshape(2, -1).astype(apart.dtype) for leaf in leaves], axis=1)
     largest = jnp.maximum(jnp.max(jnp.abs(apart)), jnp.finfo(apart.dtype).tiny)
-    return jnp.max(jnp.abs(together - apart)) / largest
+    return jnp.where(jnp.isfinite(apart).all(), jnp.max(jnp.abs(together - apart)) / largest, jnp.nan)
 
 
-def _check_mixing(mixing: Any) -> None:
-    """Raises ValueError where rounding, which deep networks amplify, does not explain the change."""
-    known = None if mixing is None else values_of(mixing)
-    if known is not None and known > float(jnp.finfo(known.dtype).eps) ** 0.25:
+def _check_mixing(kernel: EmpiricalKernel, mixing: Any) -> None:
+    """Raises ValueError where rounding, which deep networks amplify, does not explain the change, and for NaN."""
+    known = values_of(mixing)
+    if known is None:
+        return
+    if np.isnan(known):
+        check_finite(kernel.params, "EmpiricalKernel")
+        raise ValueError(
+            "EmpiricalKernel: outputs of the first or the last input are not finite, and the parameters are; does the "
+            "input hold NaN, or do values grow too large?"
+        )
+    if known > float(jnp.finfo(known.dtype).eps) ** 0.25:
         raise ValueError(
             f"f: outputs of an input change by {known:.1e} of the largest output with the other inputs of the batch, "
             "as those of batch normalization in training do; use it with fixed statistics, and without dropout"

@@ -56,6 +56,11 @@ class EnsembleTraining:
     memory: int = 2**30
 
     def __post_init__(self):
+        if not isinstance(self.net, Layer) or type(self.rule) is not GradientDescent:
+            raise TypeError(
+                f"EnsembleTraining: wanted a network of layers and GradientDescent, got {type(self.net).__qualname__} "
+                f"and {self.rule!r}"
+            )
         steps = list(self.steps)
         if not steps or steps[0] < 0 or any(b <= a for a, b in pairwise(steps)):
             raise ValueError(f"EnsembleTraining: steps must be ascending and not negative, got {steps}")

@@ -8,7 +8,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .model import Model, ModelFunction, described
+from .function_check import arguments_in, state_indices, takes
+from .model import Model, ModelFunction, checked_arguments, described
 
 
 def from_equinox(
@@ -28,9 +29,9 @@ def from_equinox(
     result, a pair, the new state is left out. `arguments`: further keyword arguments of the call. `output`: picks the
     outputs, with the batch first, from what the call on all rows returns; needed where that is not one array.
 
-    Errors: TypeError for what cannot be called and for another `state`; ValueError for a model without parameters; when
-    `f` is called, ValueError for a result that is not one array, and the model's own errors, among them missing keys of
-    a model that draws random numbers in inference mode too.
+    Errors: TypeError for what cannot be called so, for a missing `state` and for one of another model; ValueError for a
+    model without parameters; when `f` is called, ValueError for a result that is not one array, and the model's own
+    errors, among them missing keys of a model that draws random numbers in inference mode too.
 
     ```python
     f, params = wf.finite.from_equinox(eqx.nn.MLP(3, 1, 64, 2, key=key))
@@ -38,15 +39,46 @@ def from_equinox(
     ```
     """
     name = getattr(model, "__qualname__", type(model).__qualname__)
-    if not callable(model):
+    if isinstance(model, type) or not callable(model):
         raise TypeError(f"from_equinox: wanted a model that is called with one example, got {model!r}")
     if state is not None and not isinstance(state, eqx.nn.State):
         raise TypeError(f"from_equinox: state must be an equinox.nn.State, as make_with_state gives it, got {state!r}")
+    named = dict(checked_arguments(arguments, "from_equinox"))
+    _check_call(model, name, state, named)
     params, rest = eqx.partition(eqx.nn.inference_mode(model), eqx.is_inexact_array)
     if not jax.tree.leaves(params):
         raise ValueError(f"from_equinox: {name} has no parameters (arrays of floating point numbers)")
-    call = _EquinoxCall(name, rest, state, dict(arguments or {}))
+    call = _EquinoxCall(name, rest, state, named)
     return Model(ModelFunction(name, call, state, output=output), params)
+
+
+def _check_call(model: Any, name: str, state: Any, arguments: dict[str, Any]) -> None:
+    """TypeError where a model cannot be called with one example, with or without a state, and the arguments."""
+    indices = state_indices(model)
+    if indices and state is None:
+        raise TypeError(
+            f"from_equinox: {name} keeps a state, as batch normalisation does, and none was given; "
+            "model, state = eqx.nn.make_with_state(Model)(…), then from_equinox(model, state)"
+        )
+    if not takes(model, *([None] if state is None else [None, state]), **arguments):
+        call = ", ".join(["x", *([] if state is None else ["state"]), *(f"{key}=…" for key in arguments)])
+        raise TypeError(
+            f"from_equinox: {name} is called with {arguments_in(model)}, which does not fit model({call}); leave the "
+            "state out of a model that has none, and give further arguments by arguments={…}"
+        )
+    if state is not None and not all(_is_in(index, state) for index in indices):
+        raise TypeError(
+            f"from_equinox: state is that of another model than this {name}; take both from one "
+            "model, state = eqx.nn.make_with_state(Model)(…)"
+        )
+
+
+def _is_in(index: Any, state: Any) -> bool:
+    try:
+        state.get(index)
+    except KeyError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

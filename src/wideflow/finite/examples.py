@@ -48,6 +48,15 @@ def targets_for(data: TrainingData, loss: Loss, outputs: tuple[int, ...]) -> Tra
     return replace(data, y=_targets(loss, data.y, len(data.x), outputs), y_test=y_test)
 
 
+def check_loss(loss: Any, name: str) -> None:
+    """TypeError for what is no loss of `wideflow.dynamics`."""
+    if not isinstance(loss, Loss):
+        raise TypeError(
+            f"{name}: wanted a loss, as SquareLoss() or SoftmaxCrossEntropy() of wideflow.dynamics, got {loss!r}; "
+            "CustomLoss makes one of a function"
+        )
+
+
 def sized_loss(loss: Loss, outputs: tuple[int, ...]) -> Loss:
     """The loss with as many classes as the network has outputs: some points may lack the last class."""
     if isinstance(loss, SoftmaxCrossEntropy) and loss.classes is None and len(outputs) == 1:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
 
-from .model import Model, ModelFunction
+from .function_check import check_function
+from .model import Model, ModelFunction, checked_arguments
 
 Takes = Literal["batch", "example"]
 
@@ -31,12 +33,12 @@ def from_function(
     f, params = wf.finite.from_function(of_one_image, params, takes="example")
     ```
     """
-    if not callable(function):
-        raise TypeError(f"from_function: wanted a function of params and x, got {function!r}")
+    named = dict(checked_arguments(arguments, "from_function"))
+    check_function(partial(function, **named) if callable(function) and named else function, "from_function")
     if takes not in ("batch", "example"):
         raise ValueError(f'from_function: takes must be "batch" or "example", got {takes!r}')
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    call = _FunctionCall(function, takes, dict(arguments or {}))
+    call = _FunctionCall(function, takes, named)
     return Model(ModelFunction(name, call, output=output), params)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from .model import Model, ModelFunction, described
+from .function_check import arguments_in, takes
+from .model import Model, ModelFunction, checked_arguments, described
 
 
 def from_haiku(
@@ -38,14 +39,21 @@ def from_haiku(
     apply = getattr(transformed, "apply", transformed)
     if not callable(apply):
         raise TypeError(f"from_haiku: wanted an object with apply(params, rng, x), got {transformed!r}")
+    named = dict(checked_arguments(arguments, "from_haiku"))
     if not jax.tree.leaves(params):
         raise ValueError(
             "from_haiku: params must be what init returns (its first part, where it has a state), got none"
         )
     if state is None and isinstance(params, tuple) and all(isinstance(part, Mapping) for part in params):
         raise ValueError("from_haiku: got parameters and a state as one; give both: params, state = init(…)")
+    if not takes(apply, *([None] * (3 if state is None else 4)), **named):
+        wanted = "apply(params, rng, x)" if state is None else "apply(params, state, rng, x)"
+        raise TypeError(
+            f"from_haiku: wanted {wanted}, got a function of {arguments_in(apply)}; a function f(params, x) needs no "
+            "adapter, and one with a state wants state=…"
+        )
     name = getattr(apply, "__qualname__", type(apply).__qualname__)
-    call = _HaikuCall(name, apply, state, dict(arguments or {}))
+    call = _HaikuCall(name, apply, state, named)
     return Model(ModelFunction(name, call, state, output=output), params)
 
 

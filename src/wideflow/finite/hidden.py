@@ -68,13 +68,18 @@ def hidden_changes(new: Any, old: Any) -> dict[str, float]:
     return {name: relative_change(h, h0) if np.any(h0) else np.inf for name, (_, h), (_, h0) in pairs}
 
 
-def feature_kernel(hidden: Any) -> Float[np.ndarray, "D D"]:
-    """K = H Hᵀ/size of the last array `[D, …]` of a tree, size its numbers for one input; float64.
-
-    Raises ValueError for a tree without arrays.
-    """
+def check_activations(hidden: Any, rows: int) -> None:
+    """ValueError for hidden activations in a tree that are none, or no arrays with as many rows as the inputs."""
     leaves = jax.tree.leaves(hidden)
     if not leaves:
         raise ValueError("hidden: the function returned no arrays; return the activations, that of the last layer last")
+    shapes = [np.shape(leaf) for leaf in leaves]
+    if any(shape[:1] != (rows,) for shape in shapes):
+        raise ValueError(f"hidden: wanted activations [n, …] for {rows} inputs, got shapes {shapes}")
+
+
+def feature_kernel(hidden: Any) -> Float[np.ndarray, "D D"]:
+    """K = H Hᵀ/size of the last array `[D, …]` of a tree, size its numbers for one input; float64."""
+    leaves = jax.tree.leaves(hidden)
     H = np.asarray(leaves[-1], np.float64).reshape(len(leaves[-1]), -1)
     return H @ H.T / H.shape[1]

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from .function_check import check_function, outputs_of
+from .parameter_check import check_arrays, check_finite
+
 Network = Callable[[Any, Array], Array]
 Tower = Callable[[Any], tuple[Array, ...]]  # O_1, O_2 … at the parameters' floating point leaves
 
@@ -27,7 +30,8 @@ def hierarchy(f: Network, params: Any, x: Array, order: int, x2: Array | None = 
     For few points: (n2 · out)^(s−1) Jacobian-vector products, each through s − 1 nested derivatives of `f`, whose
     compilation about doubles with the order; memory as many copies of the parameters. `NetworkFlow.ntk_derivatives`
     has the tensors contracted with ℓ' far more cheaply.
-    Errors: ValueError for an order below 2, for outputs that are not `[n, …]`, for complex parameters.
+    Errors: ValueError for an order below 2, for outputs that are not real and `[n, …]`, for complex parameters and
+    those that are not finite, for inputs without rows or of two shapes; TypeError for what is no function.
     Source: Dyer and Gur-Ari 2020; Huang and Yau 2020.
 
     ```python
@@ -37,29 +41,40 @@ def hierarchy(f: Network, params: Any, x: Array, order: int, x2: Array | None = 
     """
     if isinstance(order, bool) or not isinstance(order, int) or order < 2:
         raise ValueError(f"hierarchy: order must be an integer 2, 3, …, got {order!r}; O_2 is the NTK")
-    x2 = x if x2 is None else x2
+    check_function(f, "hierarchy")
+    x, x2 = _inputs(x, x if x2 is None else x2)
     start, rest = real_parameters(params, "hierarchy")
-    axes = output_axes(f, params, x)
+    check_finite(params, "hierarchy")
+    axes = output_axes(f, params, x, "hierarchy")
     return _tensors(f, start, rest, x, x2, order, axes)
 
 
 def real_parameters(params: Any, name: str) -> tuple[Any, Any]:
-    """The parameters' floating point leaves, and the rest; ValueError for complex ones."""
+    """The parameters' floating point leaves, and the rest; ValueError for complex ones, TypeError for no arrays."""
+    check_arrays(params, name)
     start, rest = eqx.partition(params, eqx.is_inexact_array)
     if any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(start)):
         raise ValueError(f"{name}: wanted real parameters, got complex ones; hold real and imaginary parts apart")
     return start, rest
 
 
-def output_axes(f: Network, params: Any, x: Array) -> tuple[int, ...]:
+def output_axes(f: Network, params: Any, x: Array, name: str) -> tuple[int, ...]:
     """The axes of one input's outputs in a tensor: none for a single output."""
-    outputs = eqx.filter_eval_shape(f, params, x)
-    if not hasattr(outputs, "shape"):
-        raise ValueError(f"f: wanted one array of outputs [n, …], got a {type(outputs).__name__}")
-    shape = outputs.shape
-    if shape[:1] != (len(x),):
-        raise ValueError(f"f: wanted outputs [n, …] for {len(x)} inputs, got shape {tuple(shape)}")
+    shape = outputs_of(f, params, x, name).shape
     return tuple(shape[1:]) if shape[1:] != (1,) else ()
+
+
+def _inputs(x: Any, x2: Any) -> tuple[Array, Array]:
+    """Both batches as arrays; ValueError where they have no rows, or rows of two shapes."""
+    try:
+        x, x2 = jnp.asarray(x), jnp.asarray(x2)
+    except (TypeError, ValueError):
+        raise TypeError(f"hierarchy: wanted inputs x as one array [n, …], got {type(x).__qualname__}") from None
+    if 0 in (*x.shape, *x2.shape) or not x.ndim or x.shape[1:] != x2.shape[1:]:
+        raise ValueError(
+            f"hierarchy: wanted inputs x [n, …] and x2 [n2, …] of one shape each, got shapes {x.shape} and {x2.shape}"
+        )
+    return x, x2
 
 
 @eqx.filter_jit

@@ -6,9 +6,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from .curvature import split_parameters
+from .function_check import check_function, outputs_of
+from .parameter_check import check_trainable
 
 
 def lazy_index(f: Callable[[Any, Any], Any], params: Any, x: Any, y: Any) -> float:
@@ -23,6 +26,11 @@ def lazy_index(f: Callable[[Any, Any], Any], params: Any, x: Any, y: Any) -> flo
     Computed in the dtype of the parameters. Infinite where the gradient is zero and the targets are not reached.
     Cost: about eight evaluations of f on x. Source: Chizat, Oyallon and Bach 2019, equation 4.
     """
+    check_function(f, "lazy_index")
+    check_trainable(params, "lazy_index")
+    outputs = outputs_of(f, params, jnp.asarray(x), "lazy_index")
+    if np.shape(y) != outputs.shape:
+        raise ValueError(f"lazy_index: wanted targets shaped like the outputs, {outputs.shape}, got {np.shape(y)}")
     moving, rest = split_parameters(params)
     line = _Line(f, moving, rest)
     values = [float(jnp.linalg.norm(part)) for part in _expansion(line, jnp.asarray(x), jnp.asarray(y))]

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from .model import Model, ModelFunction, Statistics
+from .model import Model, ModelFunction, Statistics, checked_arguments
 
 
 def from_linen(
@@ -53,7 +53,7 @@ def from_linen(
     if not jax.tree.leaves(variables["params"]):
         raise ValueError(f"from_linen: {name} has no parameters, variables['params'] is empty")
     held = {key: value for key, value in variables.items() if key != "params"}
-    call = _LinenCall(name, module, held, statistics, dict(arguments or {}))
+    call = _LinenCall(name, module, held, statistics, dict(checked_arguments(arguments, "from_linen")))
     return Model(ModelFunction(name, call, held, statistics, output), variables["params"])
 
 

@@ -14,6 +14,7 @@ from ..dynamics import KernelSGD, Loss, Nesterov, Rule
 from ..kernels import gram
 from .descent import Descent, Network
 from .empirical_kernel import EmpiricalKernel
+from .function_check import check_function
 from .linearize import linearize
 from .relative_change import relative_changes
 from .taylor import taylor
@@ -29,6 +30,7 @@ def training_members(f: Network, params: Any, orders: Any = (1,), kernel: Any = 
     "network": f. "linear" for order 1, and "order k": its Taylor polynomials at `params`. "kernel": a kernel that is
     called like `Kernel`, where one is given.
     """
+    check_function(f, "training_members")
     members: dict[str, Any] = {"network": f}
     for order in orders:
         members["linear" if order == 1 else f"order {order}"] = (
@@ -77,12 +79,17 @@ class NetworkMember:
         self.seconds += time.monotonic() - started
         seen = {"outputs": self.descent.outputs(self.inputs), "changes": self._changes()}
         if ntk and self.ntk_inputs is not None:
-            kernel = EmpiricalKernel(self.descent.f, self.params, rates=self.factors)
-            seen["ntk"] = np.asarray(kernel.ntk(self.ntk_inputs), np.float64)
+            seen["ntk"] = self._ntk(self.ntk_inputs)
         if self.diverged:
             seen = {name: np.full_like(array, np.nan) for name, array in seen.items()}
         self.diverged = not np.isfinite(seen["outputs"]).all()
         return seen | {"seconds": np.asarray(self.seconds)}
+
+    def _ntk(self, inputs: Any) -> np.ndarray:
+        """NaN where training diverged: the kernel of outputs that are not finite is an error."""
+        if not np.isfinite(self.descent.outputs(inputs)).all():
+            return np.full((len(inputs), len(inputs)), np.nan)
+        return np.asarray(EmpiricalKernel(self.descent.f, self.params, rates=self.factors).ntk(inputs), np.float64)
 
     def _changes(self) -> np.ndarray:
         new, old = (jax.tree.leaves(tree) for tree in (self.state[0], self.start))

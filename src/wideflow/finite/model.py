@@ -1,7 +1,7 @@
 """A model of another library, as everything in `finite` takes it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -104,6 +104,13 @@ class ModelFunction:
 
     def __repr__(self) -> str:
         return self.__qualname__
+
+
+def checked_arguments(arguments: Any, name: str) -> Mapping[str, Any]:
+    """Further arguments of a model's call by name; TypeError for anything else."""
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise TypeError(f'{name}: arguments must be a dictionary, as {{"train": False}}, got {arguments!r}')
+    return arguments or {}
 
 
 def described(result: Any) -> str:

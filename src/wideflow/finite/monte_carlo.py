@@ -13,7 +13,8 @@ from jax import Array
 
 from ..nn import Layer, learning_rates
 from ..nn.fingerprint import fingerprint, fingerprint_of_function
-from .empirical_kernel import EmpiricalKernel
+from .empirical_kernel import EmpiricalKernel, check_inputs
+from .function_check import check_function, noting
 from .kernel_estimate import KernelEstimate
 from .output_sets import Outputs
 from .running_moments import RunningMoments
@@ -65,6 +66,10 @@ class MonteCarloKernel:
     memory: int = 2**30
 
     def __post_init__(self):
+        check_function(self.apply, "MonteCarloKernel", "apply(params, x)")
+        check_function(self.init, "MonteCarloKernel", "init(key, x)")
+        if not isinstance(self.draws, int | np.integer) or not isinstance(self.seed, int | np.integer):
+            raise TypeError(f"MonteCarloKernel: draws and seed must be integers, got {self.draws!r} and {self.seed!r}")
         if self.draws < 2:
             raise ValueError(f"MonteCarloKernel: a standard error takes at least two networks, got draws={self.draws}")
         if self.accuracy is not None and not 0 < self.accuracy < np.inf:
@@ -73,6 +78,8 @@ class MonteCarloKernel:
     @classmethod
     def of(cls, net: Layer, draws: int = 1000, accuracy: float | None = None, seed: int = 0) -> "MonteCarloKernel":
         """That of a network made of layers, with the learning rates that they give; `replace` sets further fields."""
+        if not isinstance(net, Layer):
+            raise TypeError(f"MonteCarloKernel.of: wanted a network of layers, got {type(net).__qualname__}")
         return cls(net.init, net.apply, draws, accuracy, seed, _LayerRates(net))
 
     def __call__(self, x1: Any, x2: Any = None) -> KernelEstimate:
@@ -102,6 +109,9 @@ class MonteCarloKernel:
         `draws`. Ctrl-C ends the drawing and returns what is finished; before anything is, it is raised.
         Raises ValueError for a `start` with another seed, other kernels or other inputs.
         """
+        check_inputs(x1, x2)
+        if start is not None and not isinstance(start, KernelEstimate):
+            raise TypeError(f"start: wanted an estimate of this kernel, got {start!r}")
         of = self._fingerprint(x1, x2, get)
         if start is not None and start.of != of:
             raise ValueError(
@@ -162,7 +172,9 @@ class MonteCarloKernel:
         """All that counts of the network drawn from a key: parameters, rates and outputs."""
         params = self.init(key, jax.tree.map(lambda a: a[:1], x))
         moving = eqx.filter(params, eqx.is_array)
-        return moving, None if self.rates is None else self.rates(params), self.apply(params, x)
+        with noting("MonteCarloKernel", params, x):
+            outputs = self.apply(params, x)
+        return moving, None if self.rates is None else self.rates(params), outputs
 
     def identity(self, x1: Any, x2: Any = None) -> str:
         """A digest of what is computed on these inputs: networks, options, and how many are drawn; see `gram`."""

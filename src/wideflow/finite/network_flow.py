@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 from jax import Array
 
+from .function_check import check_function, outputs_of
 from .hierarchy import Network, Tower, output_axes, outputs_at, raised, real_parameters
 
 
@@ -31,6 +32,14 @@ class NetworkFlow:
     x: Array
     slopes: Callable[[Array], Array]
 
+    def __post_init__(self):
+        check_function(self.f, "NetworkFlow")
+        if not callable(self.slopes):
+            raise TypeError(
+                f"NetworkFlow: slopes must be a function of all outputs, as lambda f: (f - y) / len(y), got "
+                f"{type(self.slopes).__qualname__}"
+            )
+
     def direction(self, params: Any) -> Any:
         """u(θ) = −Σ_α ∇_θ f(x_α) ℓ'_α, a tree like `params`; None for leaves that are constants.
 
@@ -51,16 +60,17 @@ class NetworkFlow:
             raise ValueError(f"NetworkFlow.ntk_derivatives: order must be an integer 0, 1, 2, …, got {order!r}")
         start, rest = self._parts(params)
         probes = self.x if probes is None else probes
-        axes = output_axes(self.f, params, self.x)
+        axes = output_axes(self.f, params, self.x, "NetworkFlow")
         shape = (len(probes), *axes, len(self.x), *axes)
         values = _ntk_derivatives(self.f, self.slopes, start, rest, self.x, probes, order)
         return tuple(value.reshape(shape) for value in values)
 
     def _parts(self, params: Any) -> tuple[Any, Any]:
-        outputs = eqx.filter_eval_shape(self.f, params, self.x)
+        outputs = outputs_of(self.f, params, self.x, "NetworkFlow")
         slopes = eqx.filter_eval_shape(self.slopes, outputs)
-        if slopes.shape != outputs.shape:
-            raise ValueError(f"slopes: wanted the outputs' shape {outputs.shape}, got {slopes.shape}")
+        shape = getattr(slopes, "shape", None)
+        if shape != outputs.shape:
+            raise ValueError(f"slopes: wanted the outputs' shape {outputs.shape}, got {shape}")
         return real_parameters(params, "NetworkFlow")
 
 

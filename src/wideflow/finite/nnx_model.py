@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .model import Model, ModelFunction, Statistics
+from .model import Model, ModelFunction, Statistics, checked_arguments
 
 
 def from_nnx(
@@ -53,7 +53,7 @@ def from_nnx(
     if not jax.tree.leaves(params):
         raise ValueError(f"from_nnx: {name} has no parameters (nnx.Param)")
     held = nnx.to_pure_dict(rest)
-    call = _NnxCall(name, graph, held, dict(arguments or {}))
+    call = _NnxCall(name, graph, held, dict(checked_arguments(arguments, "from_nnx")))
     return Model(ModelFunction(name, call, held, statistics, output), params)
 
 

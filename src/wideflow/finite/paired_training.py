@@ -14,10 +14,12 @@ from .. import __version__
 from ..dynamics import Loss, Nesterov, Rule
 from ..dynamics.batches import checked_steps
 from ..nn.fingerprint import fingerprint, fingerprint_of_function
-from .examples import examples_of, inputs_in, sized_loss, targets_for
+from .examples import check_loss, examples_of, inputs_in, sized_loss, targets_for
+from .function_check import check_function, outputs_of
 from .member_path import Evaluation, MemberPath, PairedPaths
 from .members import KernelMember, KernelTask, NetworkMember
 from .optimizer import optimizer_of
+from .parameter_check import check_finite, check_trainable, factor_of_each
 from .training import NetworkTraining
 from .training_data import TrainingData
 from .training_log import Record, TrainingLog
@@ -62,11 +64,16 @@ class PairedTraining:
     ntk_every: int = 1
 
     def __post_init__(self):
-        lengths = [len(one) for one in (self.batches, self.rates) if one is not None]
+        check_loss(self.loss, "PairedTraining")
+        given = {"batches": self.batches, "rates": self.rates}
+        for name, one in given.items():
+            if one is not None and not np.ndim(one):
+                raise ValueError(f"{name}: wanted one entry for every step, got {one!r}; batch_order makes batches")
+        lengths = [len(one) for one in given.values() if one is not None]
         checked_steps(np.atleast_1d(self.steps), min(lengths, default=None))
         optimizer_of(self.optimizer, self.rates)
-        if self.ntk_every < 1:
-            raise ValueError(f"PairedTraining: ntk_every must be at least 1, got {self.ntk_every}")
+        if not isinstance(self.ntk_every, int | np.integer) or self.ntk_every < 1:
+            raise ValueError(f"PairedTraining: ntk_every must be at least 1, got {self.ntk_every!r}")
         if self.rates is not None and isinstance(self.optimizer, Nesterov):
             raise ValueError("rates: not for Nesterov, whose forms differ when rates change; take HeavyBall")
 
@@ -96,6 +103,13 @@ class PairedTraining:
         Cost: for each function a gradient on the batch a step, and its outputs on all points a record; three
         compilations. For kernels, as `KernelSGD` and `gram`.
         """
+        if not isinstance(members, Mapping):
+            raise TypeError(
+                f"members: wanted a dictionary of functions and kernels by name, got {type(members).__qualname__}; "
+                "training_members(f, params) makes one"
+            )
+        check_trainable(params, "PairedTraining")
+        check_finite(params, "PairedTraining")
         return _Run(self, dict(members), params, examples_of(data)).run(folder, progress or (lambda _: None))
 
 
@@ -108,7 +122,8 @@ class _Run:
         self.arrays, self.static = eqx.partition(jax.tree.map(_as_array, params), eqx.is_array)
         with jax.numpy_dtype_promotion("standard"):
             moving = jax.tree.leaves(eqx.filter(self.arrays, eqx.is_inexact_array))
-            self.x = jnp.asarray(inputs_in(data, jnp.result_type(*moving) if moving else jnp.float32).inputs)
+            self.x = jnp.asarray(inputs_in(data, jnp.result_type(*moving)).inputs)
+        self._check_more()
         self.f0 = self._start()
         self.loss = sized_loss(settings.loss, self.f0.shape[1:])
         self.data = targets_for(data, self.loss, self.f0.shape[1:])
@@ -141,10 +156,25 @@ class _Run:
 
     def _start(self) -> np.ndarray:
         """Outputs of the first function on all points."""
-        functions = [f for f in self.sources.values() if not _is_kernel(f)]
+        functions = {name: f for name, f in self.sources.items() if not _is_kernel(f)}
         if not functions:
             raise ValueError("members: wanted at least one function f(params, x); kernels start from its outputs")
-        return np.asarray(jax.jit(self._of_arrays(functions[0]))(self.arrays, self.x), np.float64)
+        for name, f in functions.items():
+            check_function(f, f"members: {name}")
+            outputs_of(self._of_arrays(f), self.arrays, self.x, f"members: {name}")
+        first = next(iter(functions.values()))
+        return np.asarray(jax.jit(self._of_arrays(first))(self.arrays, self.x), np.float64)
+
+    def _check_more(self) -> None:
+        """ValueError for inputs and factors of the settings that do not fit data and parameters."""
+        probes, factors = self.settings.ntk_inputs, self.settings.factors
+        if probes is not None and (np.ndim(probes) < 1 or np.shape(probes)[1:] != self.x.shape[1:]):
+            raise ValueError(
+                f"ntk_inputs: wanted inputs like x, [k, {', '.join(map(str, self.x.shape[1:]))}], got shape "
+                f"{np.shape(probes)}"
+            )
+        if factors is not None:
+            factor_of_each(eqx.filter(self.arrays, eqx.is_inexact_array), factors, "factors")
 
     def _of_arrays(self, f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """The function of the arrays among its parameters; what is no array, JAX cannot take."""

@@ -7,7 +7,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from .function_check import noting
+from .parameter_check import kind_of
 
 Network = Callable[[Any, Any], Any]
 
@@ -37,13 +41,15 @@ class RealView:
 
     def _check_outputs(self) -> None:
         one = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape), a.dtype), self.row)
-        outputs = jax.eval_shape(self.f, self.params(self.leaves), one)
-        self.shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(outputs)]
+        params = self.params(self.leaves)
+        with noting("EmpiricalKernel", params, one):
+            outputs = eqx.filter_eval_shape(self.f, params, one)
+        self.shapes = [np.shape(leaf)[1:] for leaf in jax.tree.leaves(outputs)]
         for leaf in jax.tree.leaves(outputs):
-            if leaf.shape[:1] != (1,) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            if np.shape(leaf)[:1] != (1,) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
                 raise ValueError(
                     "f: wanted arrays of real or complex numbers [n, …] for a batch of n inputs, got "
-                    f"{leaf.dtype}{list(leaf.shape)} for one input; return outputs alone, with the batch first"
+                    f"{kind_of(leaf)} for one input; return outputs alone, with the batch first"
                 )
         if not self.shapes:
             raise ValueError("f: wanted at least one array of outputs, got none")

@@ -17,6 +17,8 @@ def relative_change(new: Any, old: Any) -> float:
     Source: Lee et al. 2019, figure 1.
     """
     pairs = _pairs(new, old)[0]
+    if not any(_counts(b) for _, b in pairs):
+        raise ValueError("relative_change: wanted arrays of floating point numbers, `old` holds none")
     change, size = (np.linalg.norm([norms[i] for norms in map(_norms, pairs)]) for i in (0, 1))
     if size == 0:
         raise ValueError("relative_change: `old` is zero everywhere, and no change is relative to it; compare ‖new‖")

@@ -7,6 +7,8 @@ import equinox as eqx
 import jax
 from jax import Array
 
+from .function_check import check_floating, check_function, noting
+from .parameter_check import check_arrays, check_finite, parameter_change
 from .propagation import propagate
 
 
@@ -26,8 +28,8 @@ def taylor(f: Callable[[Any, Any], Any], params0: Any, order: int) -> Callable[[
     always new functions (lgamma, digamma, polygamma, sinc, some custom_jvp), which grow like k³ or more; `propagate`
     lists them. Wrap the result in `jax.jit`, as operations are otherwise done one by one.
 
-    Errors: ValueError for an order that is not an integer 0, 1, …, and for parameters that differ from `params0` in
-    shape, dtype or structure.
+    Errors: ValueError for an order that is not an integer 0, 1, …, for a `params0` that is not finite, and for
+    parameters that differ from it in shape, dtype or structure, by their place; TypeError for what is no function.
     Source: Bai et al. 2020, Taylorized training; Griewank and Walther 2008, chapter 13, for the arithmetic.
 
     ```python
@@ -36,27 +38,22 @@ def taylor(f: Callable[[Any, Any], Any], params0: Any, order: int) -> Callable[[
     """
     if isinstance(order, bool) or not isinstance(order, int) or order < 0:
         raise ValueError(f"taylor: order must be an integer 0, 1, 2, …, got {order!r}")
+    check_function(f, "taylor")
+    check_arrays(params0, "taylor")
+    check_finite(params0, "taylor")
     start, rest = eqx.partition(params0, eqx.is_inexact_array)
-    leaves, treedef = jax.tree.flatten(start)
+    leaves = jax.tree.leaves(start)
 
     def polynomial(params: Any, x: Any) -> Any:
-        new = treedef.flatten_up_to(eqx.filter(params, eqx.is_inexact_array))
-        changes = [_change(a, b) for a, b in zip(new, leaves, strict=True)]
+        changes = jax.tree.leaves(parameter_change(params, start, "taylor"))
         at_start = jax.make_jaxpr(lambda moving: f(eqx.combine(moving, rest), x), return_shape=True)
-        closed, outputs = at_start(start)
+        with noting("taylor", params0, x):
+            closed, outputs = at_start(start)
+        check_floating(outputs, "taylor")
         series = propagate(closed, list(zip(leaves, changes, strict=True)), order)
         return jax.tree.unflatten(jax.tree.structure(outputs), [_sum(u) for u in series])
 
     return polynomial
-
-
-def _change(new: Array, old: Array) -> Array:
-    if new.shape != old.shape or new.dtype != old.dtype:
-        raise ValueError(
-            f"taylor: every parameter must keep the shape and dtype of params0, {old.dtype}{list(old.shape)}; "
-            f"got {new.dtype}{list(new.shape)}"
-        )
-    return new - old
 
 
 def _sum(series: tuple) -> Array:

@@ -26,6 +26,13 @@ def top_eigenvalues(operator: Operator, count: int = 1, tolerance: float = 1e-6,
     Errors: ValueError for a `count` outside 1 … P, and without steps.
     Source: Golub and Underwood 1977; Golub and Van Loan, section 10.3.
     """
+    if not isinstance(operator, Operator):
+        raise TypeError(
+            f"top_eigenvalues: wanted an operator, got {type(operator).__qualname__}; MatrixOperator(matrix) of "
+            "wideflow.dynamics makes one of a matrix"
+        )
+    if not isinstance(count, int | np.integer):
+        raise TypeError(f"top_eigenvalues: count must be an integer, got {count!r}")
     if steps < 1:
         raise ValueError(f"top_eigenvalues: steps must be at least 1, got {steps}")
     if not 1 <= count <= len(operator):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,6 +10,10 @@ from jaxtyping import Float, Int
 from ..dynamics import Loss
 from ..dynamics.batches import checked_batches, checked_steps
 from .descent import Descent, Network
+from .examples import check_loss
+from .function_check import check_function, outputs_of
+from .optimizer import optimizer_of
+from .parameter_check import check_trainable
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,9 @@ class NetworkTraining:
     the parameters one by one; for SGD with momentum, `KernelSGD` on the same batches takes the same steps.
     `PairedTraining` trains several of them side by side, measures them and compares them.
 
-    `optimizer`: an `optax.GradientTransformation`. `batches [steps, batch]`: indices of training points, −1 for an
-    empty slot, from `dynamics.batch_order`; None: all points in every step. Everything is computed in the dtype of
-    parameters and inputs.
+    `optimizer`: an `optax.GradientTransformation`, or `GradientDescent`, `HeavyBall` or `Nesterov`. `batches
+    [steps, batch]`: indices of training points, −1 for an empty slot, from `dynamics.batch_order`; None: all points in
+    every step. Everything is computed in the dtype of parameters and inputs.
 
     Errors: ValueError for targets in the wrong form, batches that name no point, steps beyond the batches, and outputs
     whose shape is not that of the targets. Cost: a gradient of `f` on the batch a step, and `f` on the probes at each
@@ -60,12 +63,15 @@ class NetworkTraining:
 
     def start(self, f: Network, params: Any, x: Any, y: Any) -> Descent:
         """The network before its first step, to be advanced step by step."""
+        check_function(f, "NetworkTraining")
+        check_loss(self.loss, "NetworkTraining")
+        check_trainable(params, "NetworkTraining")
         x = jnp.asarray(x)
         batches = None if self.batches is None else jnp.asarray(checked_batches(self.batches, len(x)))
-        targets, outputs = self.loss.checked(y, len(x)), jax.eval_shape(f, params, x)
+        targets, outputs = self.loss.checked(y, len(x)), outputs_of(f, params, x, "NetworkTraining")
         self._check_outputs(outputs.shape[1:], self.loss.output_shape(targets))
         y = jnp.asarray(targets, outputs.dtype if targets.dtype.kind == "f" else None)
-        return Descent(self.loss, self.optimizer, f, params, (x, y, batches))
+        return Descent(self.loss, optimizer_of(self.optimizer), f, params, (x, y, batches))
 
     @staticmethod
     def _check_outputs(of_network: tuple[int, ...], of_targets: tuple[int, ...]) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,7 +37,10 @@ class TrainingLog:
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"folder: {folder} exists and is not that of a training run; name another one")
         else:
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ValueError(f"folder: {folder} cannot be made ({error.strerror}); name another one") from None
             _replace(folder / _KEY, lambda file: file.write(json.dumps(settings, indent=1).encode()))
         return cls(folder)
 
@@ -48,7 +52,8 @@ class TrainingLog:
         path = self.folder / _STATE
         if not path.exists():
             return [], state
-        count, plain = eqx.tree_deserialise_leaves(path, (np.zeros((), np.int64), _plain(state)))
+        with _undamaged(path):
+            count, plain = eqx.tree_deserialise_leaves(path, (np.zeros((), np.int64), _plain(state)))
         return [self._record(k) for k in range(int(count))], _like(state, plain)
 
     def write(self, number: int, record: list[Record], state: Any) -> None:
@@ -62,7 +67,8 @@ class TrainingLog:
         return self.folder / f"record-{number:05d}.npz"
 
     def _record(self, number: int) -> list[Record]:
-        with np.load(self._path(number)) as file:
+        path = self._path(number)
+        with _undamaged(path), path.open("rb") as stream, np.load(stream) as file:
             parts: list[Record] = [{} for _ in range(int(file["members"]))]
             for key in file.files:
                 if key != "members":
@@ -71,8 +77,21 @@ class TrainingLog:
         return parts
 
 
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """ValueError that names the file, and what to do, for whatever goes wrong where a file is read."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"folder: {path} is damaged or cut short, so that the run cannot go on there; delete {path.parent} to "
+            "start anew, or name another folder"
+        ) from error
+
+
 def _check_same(folder: Path, settings: dict[str, str]) -> None:
-    theirs = json.loads((folder / _KEY).read_text(encoding="utf-8"))
+    with _undamaged(folder / _KEY):
+        theirs = dict(json.loads((folder / _KEY).read_text(encoding="utf-8")))
     other = [name for name in {**settings, **theirs} if settings.get(name) != theirs.get(name)]
     if other:
         raise ValueError(

@@ -21,17 +21,20 @@ class WidthExtrapolation:
     fit is least squares in log-log, so all widths count the same; uncertainties are standard errors from its residuals.
     `usable`: whether deviations are finite and positive and p is above zero at 95 % confidence, by Student's t with
     n − 2 degrees of freedom; otherwise the numbers of the fit are not to be trusted, and `width` is NaN. `met`: whether
-    every width has the wanted deviation already. The exponent is expected between ½ and 1.
+    every width has the wanted deviation already. `interrupted`: Ctrl-C ended the run, and `widths` are those that were
+    measured, which may be fewer than a fit takes. The exponent is expected between ½ and 1.
     """
 
     widths: Int[np.ndarray, " n"]
     deviations: Float[np.ndarray, " n"]
     wanted: float
+    interrupted: bool = False
 
     def __post_init__(self):
         if not 0 < self.wanted < np.inf:
             raise ValueError(f"wanted: the deviation looked for must be positive and finite, got {self.wanted}")
-        if len(set(self.widths.tolist())) < _FEWEST or self.widths.min() < 1:
+        fewest = 1 if self.interrupted else _FEWEST
+        if len(set(self.widths.tolist())) < fewest or self.widths.min() < 1:
             raise ValueError(f"widths: wanted at least {_FEWEST} different positive ones, got {self.widths.tolist()}")
 
     @property
@@ -78,6 +81,13 @@ class WidthExtrapolation:
     @property
     def verdict(self) -> str:
         """What was found, in words."""
+        return f"{self._found}; stopped by Ctrl-C before all were measured" if self.interrupted else self._found
+
+    @property
+    def _found(self) -> str:
+        if len(self.widths) < _FEWEST:
+            measured = ", ".join(map(str, self.widths))
+            return f"no fit: deviations are known at the widths {measured} alone, and it takes {_FEWEST}"
         if self.met and not self.usable:
             return f"a width of {self.widths.min()} is enough: deviations are at most {self.wanted:g} at every width"
         if not self._fittable():
@@ -99,7 +109,8 @@ class WidthExtrapolation:
         return float(stdtrit(len(self.widths) - 2, confidence))
 
     def _fittable(self) -> bool:
-        return bool((np.isfinite(self.deviations) & (self.deviations > 0)).all())
+        enough = len(self.widths) >= _FEWEST
+        return enough and bool((np.isfinite(self.deviations) & (self.deviations > 0)).all())
 
     def _log_width(self) -> float:
         slope, offset = self._fit()[0]

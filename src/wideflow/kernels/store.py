@@ -33,7 +33,10 @@ class TileStore:
         title = {"key": _fingerprint(key), "tile": tile, "shape": list(shape), "dtype": str(dtype)}
         if log.exists() and path.exists():
             done = _read_log(log, title)
-            return cls(np.lib.format.open_memmap(path, mode="r+"), tile, done, log)
+            try:
+                return cls(np.lib.format.open_memmap(path, mode="r+"), tile, done, log)
+            except (ValueError, EOFError) as error:
+                raise _damaged(path, log) from error
         if path.exists():
             raise ValueError(f"gram: {path} exists and is not an unfinished run of gram; name another file for `out`")
         matrix = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
@@ -60,14 +63,25 @@ class TileStore:
 
 
 def _read_log(log: Path, title: dict) -> set[Tile]:
-    first, *lines = log.read_text().splitlines()
-    if json.loads(first) != title:
+    try:
+        first, *lines = log.read_text().splitlines()
+        theirs = json.loads(first)
+    except ValueError as error:  # no line, no text or no JSON
+        raise _damaged(log, log) from error
+    if theirs != title:
         raise ValueError(
             f"gram: {log} belongs to another matrix (network, inputs, dtype or tile size differ); "
             "name another file for `out`, or delete that one to start anew"
         )
     whole = [line.split() for line in lines]
     return {(int(i), int(j)) for i, j in (pair for pair in whole if len(pair) == 2)}
+
+
+def _damaged(path: Path, log: Path) -> ValueError:
+    return ValueError(
+        f"gram: {path} is damaged or cut short, so that the run cannot go on; delete {log} and the matrix beside it to "
+        "start anew, or name another file for `out`"
+    )
 
 
 def _fingerprint(key: tuple) -> str:
