@@ -60,7 +60,7 @@ def _check_call(model: Any, name: str, state: Any, arguments: dict[str, Any]) ->
             f"from_equinox: {name} keeps a state, as batch normalisation does, and none was given; "
             "model, state = eqx.nn.make_with_state(Model)(…), then from_equinox(model, state)"
         )
-    if not takes(model, *([None] if state is None else [None, state]), **arguments):
+    if not takes(model, 1 if state is None else 2, arguments):
         call = ", ".join(["x", *([] if state is None else ["state"]), *(f"{key}=…" for key in arguments)])
         raise TypeError(
             f"from_equinox: {name} is called with {arguments_in(model)}, which does not fit model({call}); leave the "

@@ -1,7 +1,7 @@
 """Whether what was given is a function f(params, x), and what it returns: said before any long work."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,14 +67,14 @@ def noting(name: str, params: Any, x: Any) -> Iterator[None]:
         raise
 
 
-def takes(f: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
-    """Whether a function can be called with these arguments, as far as it tells."""
+def takes(f: Callable[..., Any], count: int, names: Iterable[str] = ()) -> bool:
+    """Whether a function can be called with so many arguments and those of these names, as far as it tells."""
     try:
         signature = inspect.signature(f)
     except (TypeError, ValueError):
         return True
     try:
-        signature.bind(*arguments, **named)
+        signature.bind(*[None] * count, **dict.fromkeys(names))
     except TypeError:
         return False
     return True
@@ -117,7 +117,7 @@ def _in_place_of_a_function(f: Any) -> str | None:
         pair = hasattr(f, "init") and hasattr(f, "apply")
         use = "use f, params = wf.finite.from_haiku(pair, params)" if pair else "is the order of the arguments right?"
         return f"{'a pair (init, apply)' if pair else 'an object that cannot be called'} ({kind}): {use}"
-    if not takes(f, None, None):
+    if not takes(f, 2):
         return f"one of {arguments_in(f)}: wf.finite.from_function(f, params, arguments=…) gives it more arguments"
     return None
 
@@ -129,7 +129,7 @@ def _is_module(f: Any, library: str) -> bool:
 
 def _takes_one_example(f: Any) -> bool:
     """Whether an Equinox module is a model of one example, no function of parameters and inputs."""
-    if type(f).__module__.startswith("equinox.nn.") or not takes(f, None, None):
+    if type(f).__module__.startswith("equinox.nn.") or not takes(f, 2):
         return True
     try:
         names = list(inspect.signature(f).parameters)

@@ -46,7 +46,7 @@ def from_haiku(
         )
     if state is None and isinstance(params, tuple) and all(isinstance(part, Mapping) for part in params):
         raise ValueError("from_haiku: got parameters and a state as one; give both: params, state = init(…)")
-    if not takes(apply, *([None] * (3 if state is None else 4)), **named):
+    if not takes(apply, 3 if state is None else 4, named):
         wanted = "apply(params, rng, x)" if state is None else "apply(params, state, rng, x)"
         raise TypeError(
             f"from_haiku: wanted {wanted}, got a function of {arguments_in(apply)}; a function f(params, x) needs no "
