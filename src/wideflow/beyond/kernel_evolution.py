@@ -136,6 +136,7 @@ class KernelEvolution:
         if not ridge:
             zeros = np.zeros_like(self.outputs[0])
             return np.asarray(Trajectory(train, y, GradientFlow()).test(None, kernel, zeros[: self.points], zeros))
+        train = train.astype(np.float64)
         regular = train + ridge * np.trace(train) / len(train) * np.eye(len(train))
         return kernel @ np.linalg.solve(regular, y)
 
