@@ -159,7 +159,7 @@ def _of_vectors(net: Layer, x1: np.ndarray, x2: np.ndarray | None) -> Kernels | 
 
 
 _PIXELS_AT_ONCE = 2**16  # pixel pairs that a tile of images visits at a time: its arrays fit into a core's cache
-_FEW_PAIRS = 8 * _PIXELS_AT_ONCE  # that go at once where pairs of equal pixels alone count
+_FEW_EQUAL_PAIRS = 8 * _PIXELS_AT_ONCE  # that go at once where pairs of equal pixels alone count
 # Of one array of a plane, see `planes.py`: rows of fewer than 32 inputs cost up to twice the time each.
 _PLANE_BYTES = 2**22
 
@@ -167,7 +167,7 @@ _PLANE_BYTES = 2**22
 def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None, room: int) -> Kernels | None:
     plan, parts = _plan_of_all(net, x1, x2, room), pooled(net)
     every = net.demand(Demand.EQUAL) is Demand.EVERY
-    if plan.goes_at_once and (every or plan.entries * plan.pixel_pairs < _FEW_PAIRS):
+    if plan.goes_at_once and (every or plan.entries * plan.pixel_pairs < _FEW_EQUAL_PAIRS):
         return None
     each, fitting = plan.entry_bytes // plan.pair_bytes, room // plan.pair_bytes
     workers = max(1, min(cores(), fitting // (3 * each)))
