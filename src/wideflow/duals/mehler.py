@@ -20,7 +20,7 @@ from .root import root
 # Degrees fused into one pass over the result: fewer passes over memory, at the price of compile time.
 UNROLL = 8
 # Rows whose nodes are held in memory together.
-ROWS = 2048
+ROWS = 512
 
 
 class Expansion(NamedTuple):

@@ -1,6 +1,5 @@
 """The kernels of an infinitely wide network."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -68,8 +67,8 @@ class Kernel(eqx.Module):
     def nngp(self, x1: Any, x2: Any = None) -> Any:
         """The NNGP kernel alone, `[n1, n2, *pixels]`."""
         x1, x2 = checked_pair(x1, x2)
-        both = _in_tiles(self.net, x1, x2)
-        return _in_precision_of(x1, x2, partial(_nngp, self.net)) if both is None else both.nngp
+        in_parts = _in_tiles(self.net, x1, x2) or _by_planes(self.net, x1, x2)
+        return _in_precision_of(x1, x2, partial(_nngp, self.net)) if in_parts is None else in_parts.nngp
 
     def ntk(self, x1: Any, x2: Any = None) -> Any:
         """The NTK alone, `[n1, n2, *pixels]`."""
@@ -114,8 +113,8 @@ class Kernel(eqx.Module):
 
 def kernels_within(net: Layer, x1: Any, x2: Any, room: int = WORK_BYTES) -> Kernels:
     """Both kernels of checked batches, computed within `room` bytes beside the result."""
-    compute = _by_planes(net, x1, x2, room) or partial(_kernels, net)
-    return _in_tiles(net, x1, x2, room) or _in_precision_of(x1, x2, compute)
+    in_parts = _in_tiles(net, x1, x2, room) or _by_planes(net, x1, x2, room)
+    return in_parts or _in_precision_of(x1, x2, partial(_kernels, net))
 
 
 def _in_tiles(net: Layer, x1: Any, x2: Any, room: int = WORK_BYTES) -> Kernels | None:
@@ -131,8 +130,8 @@ def _in_tiles(net: Layer, x1: Any, x2: Any, room: int = WORK_BYTES) -> Kernels |
     return Kernels(*(jax.device_put(value, may_alias=True) for value in values))
 
 
-def _by_planes(net: Layer, x1: Any, x2: Any, room: int) -> Callable[..., Kernels] | None:
-    """On an accelerator, what computes the kernels of images plane by plane; None where all pairs of pixels fit."""
+def _by_planes(net: Layer, x1: Any, x2: Any, room: int = WORK_BYTES) -> Kernels | None:
+    """On an accelerator, the kernels of images plane by plane; None where all pairs of pixels fit."""
     if jax.default_backend() == "cpu" or x1.ndim == 2:
         return None
     plan, parts = _plan_of_all(net, x1, x2, room), pooled(net)
@@ -143,7 +142,7 @@ def _by_planes(net: Layer, x1: Any, x2: Any, room: int) -> Callable[..., Kernels
         values = parts.kernels(x1, x2, room // plan.pair_bytes)
         return Kernels(*(values if x2 is not None else map(_mirrored, values)))
 
-    return compute
+    return _in_precision_of(x1, x2, compute)
 
 
 def _plan_of_all(net: Layer, x1: Any, x2: Any, room: int) -> Plan:
@@ -169,15 +168,16 @@ def _of_images(net: Layer, x1: np.ndarray, x2: np.ndarray | None, room: int) -> 
     every = net.demand(Demand.EQUAL) is Demand.EVERY
     if plan.goes_at_once and (every or plan.entries * plan.pixel_pairs < _FEW_EQUAL_PAIRS):
         return None
-    each, fitting = plan.entry_bytes // plan.pair_bytes, room // plan.pair_bytes
-    workers = max(1, min(cores(), fitting // (3 * each)))
-    at_once = fitting // workers
+    workers = max(1, min(cores(), room // plan.bytes_of(1, 1)))
+    share = room // workers
     if parts:
-        most = _PLANE_BYTES // x1.dtype.itemsize
-        compute = partial(parts.kernels, at_once=min(at_once, PAIRS_TOGETHER))
+        most = _PLANE_BYTES // x1.dtype.itemsize * plan.pair_bytes
+        compute = partial(parts.kernels, at_once=min(share // plan.pair_bytes, PAIRS_TOGETHER))
     else:
-        most, compute = at_once if every else _PIXELS_AT_ONCE, partial(_kernels, net if every else fold(net))
-    side = math.isqrt(min(most, at_once) // each + 1) - 1
+        large = every or plan.row_bytes  # quadrature expands every row of a tile: large tiles have fewer
+        most = share if large else _PIXELS_AT_ONCE * plan.pair_bytes
+        compute = partial(_kernels, net if every else fold(net))
+    side = plan.largest_side(min(most, share))
     sides = tile_sides((plan.shape[0], plan.shape[1]), side, x2 is None)
     return Kernels(*images_in_tiles(compute, x1, x2, plan.shape, sides, workers))
 

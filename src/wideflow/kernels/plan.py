@@ -1,17 +1,19 @@
 """What a kernel matrix will take, before it is computed."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
-from ..nn import Demand, Layer
+from ..nn import Activation, Demand, Layer
 from .outline import outline
 from .tile import cores
 
 WORK_BYTES = 512 * 2**20  # of the arrays that one tile holds at once, unless a memory budget says less
 _LIVE_ARRAYS = 20  # arrays of the covariance's size that are held at once: measured 9 to 16, small ones up to 25
+_LIVE_COEFFICIENTS = 2048  # numbers that quadrature holds for one variance: two series of 256, of the pair and its own
 _MARGIN = 1.5  # of a budget over what is counted
 PAIRS_TOGETHER = 2**18  # pairs of pixels of small planes that a core takes through the layers together
 _FEW_PAIRS = 2**22  # pairs of pixels that go at once rather than plane by plane
@@ -22,10 +24,10 @@ class Plan:
     """Sizes of a kernel matrix `[*shape]` computed in tiles of `tile` rows and columns; `print` shows them.
 
     `tiles`: how many are computed (of a symmetric matrix one triangle). `room`: bytes that a tile's work may take.
-    `entry_bytes`: what one entry holds on its way through the network, plane by plane where it can. `result_bytes`: the
-    matrix; `in_memory`: whether it lies in memory or in a file. `pixel_pairs`: pairs of pixels that are visited for one
-    entry where the network has the most, 1 for vectors. `products`: numbers that the product of two inputs multiplies.
-    `budget`: bytes, or None.
+    `entry_bytes`: what one entry holds on its way through the network, plane by plane where it can; `row_bytes`: what
+    quadrature holds beside for each input of a tile. `result_bytes`: the matrix; `in_memory`: whether it lies in memory
+    or in a file. `pixel_pairs`: pairs of pixels that are visited for one entry where the network has the most, 1 for
+    vectors. `products`: numbers that the product of two inputs multiplies. `budget`: bytes, or None.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +36,7 @@ class Plan:
     tile: int
     room: int
     entry_bytes: int
+    row_bytes: int
     pixel_pairs: int
     products: int
     in_memory: bool
@@ -61,9 +64,18 @@ class Plan:
         """Bytes that a tile holds at once, about: its entries, and those of its rows and columns with themselves."""
         if self.goes_at_once:
             return self._whole_bytes
-        entries = self._tile_entries
-        several = min(PAIRS_TOGETHER * cores(), entries * self.pixel_pairs) * self.pair_bytes  # small planes
-        return max(entries * self.entry_bytes, min(several, self.room) if self._has_planes else 0)
+        rows, columns = self._tile_sides
+        several = min(PAIRS_TOGETHER * cores(), self._tile_entries * self.pixel_pairs) * self.pair_bytes  # small planes
+        return max(self.bytes_of(rows, columns), min(several, self.room) if self._has_planes else 0)
+
+    def bytes_of(self, rows: int, columns: int) -> int:
+        """Bytes that a tile of so many rows and columns holds at once, by single planes where it goes by planes."""
+        return (rows * columns + rows + columns) * self.entry_bytes + (rows + columns) * self.row_bytes
+
+    def largest_side(self, room: int) -> int:
+        """The largest n such that a tile of n rows and columns holds no more than `room` bytes; 0 if none does."""
+        start = 1 + self.row_bytes / self.entry_bytes  # n² + 2 start n ≤ room / entry_bytes
+        return max(0, math.floor(math.sqrt(start**2 + room / self.entry_bytes) - start))
 
     @property
     def goes_at_once(self) -> bool:
@@ -76,13 +88,18 @@ class Plan:
         return self.entry_bytes < self.pixel_pairs * self.pair_bytes
 
     @property
-    def _tile_entries(self) -> int:
+    def _tile_sides(self) -> tuple[int, int]:
         rows, columns = (min(n, self.tile) for n in self.shape[:2])
+        return rows, columns
+
+    @property
+    def _tile_entries(self) -> int:
+        rows, columns = self._tile_sides
         return rows * columns + rows + columns
 
     @property
     def _whole_bytes(self) -> int:
-        return self._tile_entries * self.pixel_pairs * self.pair_bytes
+        return self._tile_entries * self.pixel_pairs * self.pair_bytes + sum(self._tile_sides) * self.row_bytes
 
     @property
     def diagonal_rows(self) -> int:
@@ -139,13 +156,20 @@ def plan_of(
         shape = (*shape[:2], *after)
         product = pixels ** (2 if net.demand(Demand.EQUAL) is Demand.EVERY else 1)
     entry = dtype.itemsize * _LIVE_ARRAYS * held
+    row = dtype.itemsize * _LIVE_COEFFICIENTS * pixels if _has_quadrature(net) else 0
     result = math.prod(shape) * dtype.itemsize if in_memory else 0
     room = WORK_BYTES if memory is None else max(0, min(WORK_BYTES, int((memory - result) / _MARGIN)))
-    tile = tile or max(1, min(math.isqrt(room // entry + 1) - 1, max(shape[:2])))  # the largest that fits
-    plan = Plan(shape, dtype, symmetric, tile, room, entry, pairs, product * inputs[-1], in_memory, memory)
+    plan = Plan(shape, dtype, symmetric, tile or 1, room, entry, row, pairs, product * inputs[-1], in_memory, memory)
+    if tile is None:
+        plan = replace(plan, tile=max(1, min(plan.largest_side(room), max(shape[:2]))))
     if memory is not None and plan.total_bytes > memory:
         raise ValueError(_refusal(plan))
     return plan
+
+
+def _has_quadrature(net: Layer | None) -> bool:
+    parts = jax.tree.leaves(net, is_leaf=lambda part: isinstance(part, Activation))
+    return any(isinstance(part, Activation) and part.by_quadrature for part in parts)
 
 
 def _checked_tile(tile: Any) -> int | None:

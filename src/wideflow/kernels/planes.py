@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from ..duals.root import root
 from ..nn import (
     Activation,
     Conv,
@@ -124,19 +125,17 @@ def _(layer: Repeat) -> bool:
 def _pooled_kernels(net: Pooled, x1: Array, x2: Array, together: int) -> tuple[Array, Array]:
     pixels = x1.shape[1:-1]
     size = prod(pixels)
-    one, two = (_directions(jnp.moveaxis(x, (-1, 0), (0, -1))) for x in (x1, x2))  # [channels, *pixels, n]
-
-    def of_plane(shift: Array) -> Array:
-        k = net.body.cov(_plane(one, two, tuple(shift)))
-        return jnp.stack([jnp.mean(v, axis=tuple(range(len(pixels)))) for v in (k.nngp, k.ntk)])
+    lengths, directions = _polar(jnp.moveaxis(jnp.concatenate([x1, x2]), (-1, 0), (0, -1)))  # [*, *pixels, n1 + n2]
 
     def add_planes(total: Array, shifts: Array) -> tuple[Array, None]:
-        planes = of_plane(shifts[0]) if together == 1 else jnp.sum(jax.vmap(of_plane)(shifts), axis=0)
-        return total + planes, None
+        k = net.body.cov(_planes(lengths, directions, len(x1), tuple(shifts)))
+        means = [jnp.mean(v, axis=k.pixel_axes) for v in (k.nngp, k.ntk)]
+        return total + jnp.stack([jnp.sum(mean, axis=0) for mean in means]), None
 
     nothing = jnp.zeros((2, len(x1), len(x2)), x1.dtype)
-    shifts = jnp.asarray(np.stack(np.unravel_index(np.arange(size if net.every else 1), pixels), axis=-1))
-    total = jax.lax.scan(add_planes, nothing, shifts.reshape(-1, together, len(pixels)))[0]
+    shifts = np.stack(np.unravel_index(np.arange(size if net.every else 1), pixels))  # [pixel axes, planes]
+    shifts = shifts.reshape(len(pixels), -1, together).swapaxes(0, 1)
+    total = jax.lax.scan(add_planes, nothing, jnp.asarray(shifts, jnp.int32))[0]
     if net.every:
         total = total * (1 / size if isinstance(net.end, GlobalAvgPool) else size)
     nngp, ntk = total
@@ -153,30 +152,38 @@ def _together(planes: int, entries: int, at_once: int) -> int:
     return max(n for n in range(1, planes + 1) if planes % n == 0 and (n == 1 or n * entries <= at_once))
 
 
-def _directions(x: Array) -> tuple[Array, Array]:
-    """Mean squares over the channels `[*pixels, n]`, and the channels scaled to length one; zero stays zero."""
-    square = jnp.sum(x * x, axis=0)
-    return square / len(x), x / jnp.sqrt(jnp.where(square > 0, square, 1))[None]
+def _polar(x: Array) -> tuple[Array, Array]:
+    """Lengths over the channels in root mean squares `[*pixels, n]`, and the channels over lengths; zero stays zero."""
+    length = root(jnp.sum(x * x, axis=0))
+    return length / np.sqrt(len(x)), x / jnp.where(length > 0, length, 1)[None]
 
 
-def _plane(one: tuple[Array, Array], two: tuple[Array, Array], shift: tuple[Array, ...]) -> Cov:
-    """The covariance of every pixel p of the first batch with p + shift, around the ends, of the second."""
-    (q1, u1), (q2, u2) = one, (_rolled(v, shift, first) for first, v in enumerate(two))
-    u1, u2 = u1[..., :, None], u2[..., None, :]
-    near, far = _squared_distances(u1, u2)
-    # Equal to 1 − cos where both have length one; where one is zero both are 1/2 and its covariance is 0 anyway.
-    delta = jnp.where(near <= far, near, 2 - far)
-    v1, v2 = q1[..., :, None], q2[..., None, :]
-    delta = jnp.where((v1 > 0) & (v2 > 0), delta, 1)
-    nngp = jnp.sqrt(v1) * jnp.sqrt(v2) * (1 - delta)
-    return Cov(q1, q2, nngp, jnp.zeros_like(nngp), delta, shift=shift)
+def _planes(lengths: Array, directions: Array, n1: int, shift: tuple[Array, ...]) -> Cov:
+    """The covariances of every pixel p of the first `n1` inputs with p + shift, around the ends, of the others."""
+    (s1, s2), (u1, u2) = (jnp.split(v, [n1], axis=-1) for v in (lengths, directions))
+    s1 = jnp.broadcast_to(s1, (len(shift[0]), *s1.shape))
+    s2, u2 = _rolled(s2, shift), _rolled(u2, shift)
+    near, far = _squared_distances(u1[:, None, ..., :, None], u2[..., None, :])
+    # 1 − cos, of the nearer of two ends. Their sum is 2 where both have a direction; without one, no correlation.
+    delta = jnp.where(near + far > _HALFWAY, jnp.where(near <= far, near, 2 - far), 1)
+    nngp = s1[..., :, None] * s2[..., None, :] * (1 - delta)
+    return Cov(s1 * s1, s2 * s2, nngp, jnp.zeros_like(nngp), delta, shift=shift)
 
 
-def _rolled(v: Array, shift: tuple[Array, ...], first: int) -> Array:
-    """`v` at p + shift in place of p, around the ends, on the axes from `first`."""
-    for axis, s in enumerate(shift, start=first):
-        v = jax.lax.dynamic_slice_in_dim(jnp.concatenate([v, v], axis), s, v.shape[axis], axis)
-    return v
+_HALFWAY = 1.5  # between the sum of two rows of length one, and of one
+
+
+def _rolled(v: Array, shift: tuple[Array, ...]) -> Array:
+    """`v [*, *pixels, n]` at p + shift in place of p, around the ends: `[*, planes, *pixels, n]`."""
+    first = v.ndim - 1 - len(shift)
+    pixels = v.shape[first:-1]
+    index, stride = jnp.zeros((1,) * (1 + len(pixels)), shift[0].dtype), prod(pixels)
+    for axis, (length, s) in enumerate(zip(pixels, shift, strict=True), start=1):
+        stride //= length
+        at = (jnp.arange(length, dtype=s.dtype)[None] + s[:, None]) % length  # [planes, p]
+        index = index + stride * jnp.expand_dims(at, [a for a in range(1, 1 + len(pixels)) if a != axis])
+    flat = v.reshape(*v.shape[:first], -1, v.shape[-1])
+    return jnp.take(flat, index, axis=first)
 
 
 def _squared_distances(u1: Array, u2: Array) -> tuple[Array, Array]:
@@ -187,4 +194,7 @@ def _squared_distances(u1: Array, u2: Array) -> tuple[Array, Array]:
         return (sums[0] + (one - two) ** 2 / 2, sums[1] + (one + two) ** 2 / 2), None
 
     zeros = jnp.zeros(jnp.broadcast_shapes(u1.shape[1:], u2.shape[1:]), u1.dtype)
-    return jax.lax.scan(add_channel, (zeros, zeros), (u1, u2))[0]
+    return jax.lax.scan(add_channel, (zeros, zeros), (u1, u2), unroll=len(u1) <= _FEW_CHANNELS)[0]
+
+
+_FEW_CHANNELS = 4  # that are summed at once

@@ -68,7 +68,7 @@ class Activation(Layer):
 def _transformed(layer: Activation, k: Cov) -> Cov:
     pair = k.pair()
     cross = layer.moments(pair)
-    axis = -1 if k.is_plane else 0
+    axis = -1 if k.on_planes else 0
     own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2], axis))).k  # n1 + n2 along `axis`
     q1, q2 = jnp.split(own, [k.q1.shape[axis]], axis)
     new = k.replace(

@@ -26,10 +26,10 @@ class Cov(eqx.Module):
     - `fresh`: the channels are weighted by fresh zero-mean weights, so they are uncorrelated with every other
       branch of the network, as a sum of branches needs. With `gaussian` they are independent of every other branch
       and of one law, as a product of branches needs.
-    - `shift`: None, or a whole number for each pixel axis, by which the second inputs are rolled: pixel p stands for
-      p + shift there, around the ends. The state is then a *plane* of pixel pairs, and the pixel axes come first in
-      all its arrays, `q1 [*pixels, n1]`, `nngp [*pixels, n1, n2]`, so that a shift along them moves whole blocks of
-      memory. See `kernels/planes.py`.
+    - `shift`: None, or for each pixel axis the whole numbers `[planes]` by which the second inputs are rolled: pixel p
+      stands for p + shift there, around the ends. The state then holds *planes* of pixel pairs, which come first in all
+      its arrays, and the pixel axes second, `q1 [planes, *pixels, n1]`, `nngp [planes, *pixels, n1, n2]`, so that a
+      shift along them moves whole blocks of memory. See `kernels/planes.py`.
     """
 
     q1: Float[Array, "..."]
@@ -40,23 +40,30 @@ class Cov(eqx.Module):
     demand: Demand = eqx.field(static=True, default=Demand.EQUAL)
     gaussian: bool = eqx.field(static=True, default=False)
     fresh: bool = eqx.field(static=True, default=False)
-    shift: tuple[Int[Array, ""], ...] | None = None
+    shift: tuple[Int[Array, " planes"], ...] | None = None
 
     @property
     def pixels(self) -> int:
         """The number of pixel axes of one input: 0 for vectors, 2 for images."""
+        if self.shift is not None:
+            return len(self.shift)
         axes = self.q1.ndim - 1
         return axes // 2 if self.demand is Demand.EVERY else axes
 
     @property
     def pixel_shape(self) -> tuple[int, ...]:
         """The pixels of one input: `()` for vectors, `(height, width)` for images."""
-        start = 0 if self.is_plane else 1
-        return self.q1.shape[start : start + self.pixels]
+        return self.q1.shape[1 : 1 + self.pixels]
 
     @property
-    def is_plane(self) -> bool:
-        """Whether this is a plane of pixel pairs, its pixel axes first."""
+    def pixel_axes(self) -> tuple[int, ...]:
+        """The pixel axes of `nngp`."""
+        first = 1 if self.on_planes else 2
+        return tuple(range(first, first + self.nngp.ndim - 2 - self.on_planes))
+
+    @property
+    def on_planes(self) -> bool:
+        """Whether these are planes of pixel pairs, the inputs last."""
         return self.shift is not None
 
     def replace(
@@ -82,7 +89,7 @@ class Cov(eqx.Module):
 
     def variances(self) -> tuple[Array, Array]:
         """Both batches' variances at every pixel, with axes of length one so that they broadcast to `nngp`."""
-        if self.is_plane:
+        if self.on_planes:
             return self.q1[..., :, None], self.q2[..., None, :]
         v1, v2 = self._variance(self.q1), self._variance(self.q2)  # [n, *pixels]
         return _face(v1, v2, self.pixels if self.demand is Demand.EVERY else 0)

@@ -23,9 +23,7 @@ def paired(layer: Layer, k: Cov) -> Cov:
 
 def ratio(k: Cov) -> Array:
     """How much larger the first input's features are than the second's: one number a pair, broadcasts to `nngp`."""
-    first = 0 if k.is_plane else 2
-    axes = tuple(range(first, first + k.nngp.ndim - 2))
-    v1, v2 = (jnp.mean(v, axis=axes, keepdims=True) for v in k.variances())
+    v1, v2 = (jnp.mean(v, axis=k.pixel_axes, keepdims=True) for v in k.variances())
     alive = (v1 > 0) & (v2 > 0)
     return root(jnp.where(alive, v1, 1) / jnp.where(alive, v2, 1))
 

@@ -111,14 +111,13 @@ def _normalised(k: Cov, epsilon: float | Float[Array, ""]) -> Cov:
 @jax.jit
 def _scaled(k: Cov, epsilon: float | Float[Array, ""], boxes: Boxes | None) -> Cov:
     """Every input over the root of its mean square over all pixels: one number for each."""
-    epsilon, first = jnp.asarray(epsilon, k.nngp.dtype), 0 if k.is_plane else 2
-    axes = tuple(range(first, first + k.nngp.ndim - 2))
+    epsilon = jnp.asarray(epsilon, k.nngp.dtype)
     insides = (None, None) if boxes is None else boxes
     g1, g2 = (
-        _inverse_root(jnp.mean(v, axes, keepdims=True, where=_like(inside, v)) + epsilon)
+        _inverse_root(jnp.mean(v, k.pixel_axes, keepdims=True, where=_like(inside, v)) + epsilon)
         for v, inside in zip(k.variances(), insides, strict=True)
     )
-    own1, own2 = (g1[..., 0], g2[..., 0, :]) if k.is_plane else (g1[:, 0], g2[0])
+    own1, own2 = (g1[..., 0], g2[..., 0, :]) if k.on_planes else (g1[:, 0], g2[0])
     gain = g1 * g2
     return k.replace(q1=own1**2 * k.q1, q2=own2**2 * k.q2, nngp=gain * k.nngp, ntk=gain * k.ntk, delta=k.delta)
 

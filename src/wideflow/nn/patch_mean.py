@@ -1,12 +1,12 @@
 """What a weight-averaged patch does to a covariance: the linear map behind convolutions."""
 
+from dataclasses import replace
 from functools import partial, reduce
 from math import prod
 from operator import add
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ..duals.root import root, settled
@@ -20,7 +20,7 @@ from .slide import Slide
 def patch_mean(k: Cov, slides: Slides) -> Cov:
     """Covariances of one weight-averaged patch: the mean of K(p + o, p' + o) over the offsets o of the window."""
     if k.shift is not None:
-        return _on_plane(k, k.shift, slides)
+        return _on_planes(k, k.shift, slides)
     k = padded(k, slides)
     mean = partial(_mean, k, slides)
     new = k.replace(q1=mean(k.q1, 1), q2=mean(k.q2, 1), nngp=mean(k.nngp, 2), ntk=mean(k.ntk, 2))
@@ -58,14 +58,13 @@ def _profiles(v: Array, slides: tuple[Slide, ...], axes: list[tuple[int, ...]]) 
     return [part * inverse for part in parts], inverse
 
 
-def _delta(k: Cov, t: Array, apart: Array) -> Array:
+def _delta(alpha: Array, beta: Array, t: Array, apart: Array) -> Array:
     """1 − correlation of two patches F, G from `apart` = Var(F − t G), which is a mean of terms never negative.
 
     With standard deviations α, β it is (Var(F − t G) − (α − t β)²) / (2 t α β): one array to sum, whatever the window,
     where `_delta_of_patch` sums over offsets. At equal inputs, and where one is t times the other, nothing is left to
     cancel; where patches are proportional by another factor, what rounding leaves counts as nothing.
     """
-    alpha, beta = (root(v) for v in k.variances())
     alive, skew = (alpha > 0) & (beta > 0), (alpha - t * beta) ** 2
     rounding = _ROUNDING * jnp.finfo(apart.dtype).eps * (apart + skew)
     left = apart - skew
@@ -76,24 +75,26 @@ def _delta(k: Cov, t: Array, apart: Array) -> Array:
 _ROUNDING = 16  # machine epsilons; a difference within them is 0, because a kink would see its square root
 
 
-def _on_plane(k: Cov, shift: tuple[Array, ...], slides: Slides) -> Cov:
+def _on_planes(k: Cov, shift: tuple[Array, ...], slides: Slides) -> Cov:
     """The same where the second inputs are rolled by `shift`: windows stop at the seams between pairs of pixels.
 
     Slides have stride 1 and keep the number of pixels. What a window sees of one input where the other has ended adds
     to Var(F − t G) by itself.
     """
-    size, t = prod(s.size for s in slides), ratio(k)
-    windows = [_windows(slide, s, k.nngp.dtype) for slide, s in zip(slides, shift, strict=True)]
-    first, second, both = zip(*windows, strict=True)
-    new = k.replace(q1=_weighed(k.q1, first) / size, q2=_weighed(k.q2, second) / size)
-    apart = _sum_within_seams(gap(k, t), shift, slides) / size
+    size, t, n1 = prod(s.size for s in slides), ratio(k), k.q1.shape[-1]
+    q, within = jnp.concatenate([k.q1, k.q2], axis=-1), _pairs_within(slides, shift)
+    around = tuple(replace(slide, wraps=True) for slide in slides)
+    whole = _sum_over_windows(q, around, _inputs_within(slides, shift, n1, q.shape[-1])) / size
+    apart = _sum_over_windows(gap(k, t), slides, within) / size
     if not all(s.wraps for s in slides):
-        alone1, alone2 = (_rest(q, _weighed(v, both) / size) for q, v in ((new.q1, k.q1), (new.q2, k.q2)))
+        alone1, alone2 = jnp.split(_rest(whole, _sum_over_windows(q, slides, within) / size), [n1], axis=-1)
         apart += alone1[..., :, None] + t**2 * alone2[..., None, :]
-    delta = _delta(new, t, apart)
-    one, two = (root(v) for v in new.variances())
-    ntk = _sum_within_seams(k.ntk, shift, slides) / size
-    return new.replace(nngp=one * two * (1 - delta), ntk=ntk, delta=delta)
+    alpha, beta = jnp.split(root(whole), [n1], axis=-1)
+    one, two = alpha[..., :, None], beta[..., None, :]
+    delta = _delta(one, two, t, apart)
+    q1, q2 = jnp.split(whole, [n1], axis=-1)
+    ntk = _sum_over_windows(k.ntk, slides, within) / size
+    return k.replace(q1=q1, q2=q2, nngp=one * two * (1 - delta), ntk=ntk, delta=delta)
 
 
 def _rest(whole: Array, part: Array) -> Array:
@@ -102,44 +103,40 @@ def _rest(whole: Array, part: Array) -> Array:
     return jnp.where(rest > 8 * jnp.finfo(rest.dtype).eps * whole, rest, 0)
 
 
-def _windows(slide: Slide, shift: Array, dtype: np.dtype) -> tuple[Array, Array, Array]:
-    """How often pixel p's window holds pixel r, `[p, r]`: of the first input, of the rolled second, of both at once."""
-    p, r = jnp.arange(slide.length)[:, None], jnp.arange(slide.length)[None]
-    offsets = [o * slide.dilation - slide.low for o in range(slide.size)]
-    if slide.wraps:
-        around = _count([r == (p + o) % slide.length for o in offsets], dtype)
-        return around, around, around
-    rolled = (p + shift) % slide.length
-    first = [r == p + o for o in offsets]
-    second = [(r == (p + o) % slide.length) & (rolled + o >= 0) & (rolled + o < slide.length) for o in offsets]
-    both = [a & b for a, b in zip(first, second, strict=True)]
-    return _count(first, dtype), _count(second, dtype), _count(both, dtype)
+Masks = list[Array]  # for each pixel axis whether to count, `[offset of the window, planes, pixel, input]`
 
 
-def _count(tables: list[Array], dtype: np.dtype) -> Array:
-    return reduce(add, [table.astype(dtype) for table in tables])
+def _inputs_within(slides: Slides, shift: tuple[Array, ...], n1: int, n: int) -> Masks:
+    """Where each input's own window is inside of it: of `n1` inputs that are not rolled, and of `n` − `n1` that are."""
+    is_second = jnp.arange(n)[None, None] >= n1
+    return [_inside(slide, jnp.where(is_second, s[:, None, None], 0)) for slide, s in zip(slides, shift, strict=True)]
 
 
-def _weighed(q: Array, tables: tuple[Array, ...]) -> Array:
-    """`q [*pixels, n]` summed with the weights `[p, r]` of each axis: products that no loop over pairs repeats."""
-    for axis, table in enumerate(tables):
-        q = jnp.moveaxis(jnp.tensordot(table, q, axes=(1, axis), precision=jax.lax.Precision.HIGHEST), 0, axis)
-    return q
+def _pairs_within(slides: Slides, shift: tuple[Array, ...]) -> Masks:
+    """Where the window is inside of both inputs."""
+    shifts = [s[:, None, None] for s in shift]
+    return [_inside(slide, s) & _inside(slide, jnp.zeros_like(s)) for slide, s in zip(slides, shifts, strict=True)]
 
 
-def _sum_within_seams(x: Array, shift: tuple[Array, ...], slides: Slides) -> Array:
-    """Σ_o x(p + o) over the offsets of the window that cross no seam of either input; `x [*pixels, n1, n2]`."""
-    for axis, (slide, s) in enumerate(zip(slides, shift, strict=True)):
+def _inside(slide: Slide, shift: Array) -> Array:
+    """Whether an offset of the window leads from pixel p of an input rolled by `shift [planes, 1, n]` into it."""
+    pixels, offsets = jnp.arange(slide.length, dtype=shift.dtype), jnp.arange(slide.size, dtype=shift.dtype)
+    rolled = pixels[None, :, None] + shift
+    pixel = jnp.where(rolled < slide.length, rolled, rolled - slide.length)
+    moved = pixel[None] + (offsets * slide.dilation - slide.low)[:, None, None, None]
+    return (moved >= 0) & (moved < slide.length) | slide.wraps
+
+
+def _sum_over_windows(x: Array, slides: Slides, within: Masks) -> Array:
+    """Σ_o x(p + o) over the offsets of the window that are `within`; `x [planes, *pixels, …, n]`."""
+    for axis, (slide, masks) in enumerate(zip(slides, within, strict=True), start=1):
         parts = slide.parts(jax.lax.optimization_barrier(slide.pad(x, (axis,))), (axis,))
-        if not slide.wraps:
-            parts = [part * _same_side(slide, o, s, part, axis) for o, part in enumerate(parts)]
-        x = reduce(add, parts)
+        x = reduce(add, [part * _facing(mask, axis, x) for part, mask in zip(parts, masks, strict=True)])
     return x
 
 
-def _same_side(slide: Slide, offset: int, shift: Array, x: Array, axis: int) -> Array:
-    """1 where p and the pixel at this offset lie on one side of the seam, else 0; broadcasts to `x`."""
-    pixel = jnp.arange(slide.length) + shift
-    moved = pixel + (offset * slide.dilation - slide.low)
-    same = (pixel >= slide.length) == (moved >= slide.length)
-    return same.astype(x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+def _facing(mask: Array, axis: int, x: Array) -> Array:
+    """`mask [planes, p, n]` as numbers that broadcast to `x`, whose pixels p lie along `axis`."""
+    planes, length, n = mask.shape
+    shape = [planes if a == 0 else length if a == axis else n if a == x.ndim - 1 else 1 for a in range(x.ndim)]
+    return mask.astype(x.dtype).reshape(shape)
