@@ -11,6 +11,7 @@ from scipy import special
 from wideflow import duals
 from wideflow.duals import Pair, quadrature
 from wideflow.duals.mehler import expand
+from wideflow.duals.quadrature import quadrature_with_variances
 
 VARIANCES = np.array([1e-3, 1.0, 30.0])
 DELTAS = np.array([0.0, 1e-10, 1e-3, 0.3, 1.0, 1.7, 1.999999, 2.0])
@@ -94,6 +95,31 @@ def test_quadrature_of_moderate_variances_needs_no_polar_coordinates(x64):
     moderate = expand(jnp.tanh, jnp.array([0.1, 1.5]), 256)
     assert moderate.is_complete(1e-11)
     assert not expand(jax.nn.relu, jnp.array([1.0]), 256).is_complete(1e-11)
+
+
+def test_what_a_series_neglects_is_more_than_rounding():
+    q = np.random.default_rng(0).uniform(0.1, 1.0, 5000)
+    single = expand(jnp.tanh, jnp.asarray(q, jnp.float32), 64)
+    assert single.is_complete(1e-7)  # rounding of the moments themselves is 2e-6 in some of so many rows
+    with jax.enable_x64(True):
+        double = expand(jnp.tanh, jnp.asarray(q), 64)
+        kept = np.asarray(double.value_kept)
+        lost = np.asarray(double.slope_lost)
+        np.testing.assert_allclose(kept + np.asarray(double.value_lost), double.value_moment, rtol=1e-14)
+    np.testing.assert_allclose(single.slope_lost[q > 0.8], lost[q > 0.8], rtol=0.02)
+    np.testing.assert_allclose(single.value_kept, kept, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("phi", "q"), [(jnp.tanh, [0.3, 1.0]), (jnp.tanh, [1.0, 2.5]), (jax.nn.selu, [0.5, 2.0])])
+def test_variances_beside_a_quadrature_are_those_of_equal_variables(phi, q, x64):
+    """By 64 terms, by 256 and in polar coordinates."""
+    q1, q2 = jnp.asarray(q)[:, None], jnp.asarray([*q, 0.7])[None]
+    _, first, second = quadrature_with_variances(phi, Pair.of(q1, 0.2 * q1 * q2, q2))
+    assert (first.shape, second.shape) == ((2, 1), (1, 3))
+    for variance, value in ((q1, first), (q2, second)):
+        np.testing.assert_allclose(value, quadrature(phi, Pair.of(variance, variance, variance)).k, rtol=1e-10)
+        exact = second_moment(lambda x: np.asarray(phi(x)), np.ravel(variance))
+        np.testing.assert_allclose(np.ravel(value), exact, rtol=1e-10)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 
 import wideflow as wf
 from wideflow import nn
-from wideflow.kernels.kernel import kernels_within
+from wideflow.kernels.kernel import _by_planes, kernels_within
 from wideflow.kernels.plan import WORK_BYTES, plan_of
 from wideflow.kernels.tile import cores
 
@@ -125,6 +126,9 @@ def test_an_accelerator_takes_planes_where_all_pairs_of_pixels_do_not_fit(rectan
         np.testing.assert_allclose(value, right, rtol=3e-6)
     with pytest.raises(TypeError):
         kernels_within(POOLED.net, x, x2)
+    monkeypatch.setattr("wideflow.kernels.kernel._by_planes", partial(_by_planes, room=80_000))
+    monkeypatch.setattr("wideflow.kernels.kernel._nngp", None)
+    np.testing.assert_allclose(POOLED.nngp(x, x2), expected.nngp, rtol=3e-6)
 
 
 MEASURE = """
@@ -151,6 +155,7 @@ cases = {
     "planes": (nn.Serial(*layers * 3, *HEAD), (40, 8, 8, 3), 24),
     "pairs": (nn.Serial(*layers, nn.AvgPool(2), *layers, *HEAD), (12, 12, 12, 3), 60),
     "vectors": (nn.Serial(nn.Dense(8, 1.4, 0.1), nn.Erf(), nn.Dense(1)), (3000, 20), 100),
+    "quadrature": (nn.Serial(nn.Conv(8, 3), nn.Tanh(), *HEAD), (30, 8, 8, 3), 80),
 }
 for name, (net, shape, budget) in cases.items():
     x, memory = np.random.default_rng(0).standard_normal(shape).astype(np.float32), budget * 2**20
@@ -162,7 +167,7 @@ for name, (net, shape, budget) in cases.items():
 def test_a_matrix_takes_no_more_memory_than_it_may():
     printed = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True).stdout
     rows = [json.loads(line) for line in printed.splitlines()]
-    assert len(rows) == 3
+    assert len(rows) == 4
     for name, taken, memory in rows:
         assert memory / 20 < taken < memory, (name, taken, memory)
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from .dual import Dual
-from .nodes import hermite_basis, normal_rule
+from .nodes import hermite_basis, hermite_beyond, normal_rule
 from .pair import Pair
 from .root import root
 
@@ -24,23 +25,31 @@ ROWS = 512
 
 
 class Expansion(NamedTuple):
-    """Hermite coefficients [k, *s] of phi and phi' at the variances [*s], with the second moments [*s]."""
+    """Hermite coefficients [k, *s] of phi and phi' at the variances [*s], with the second moments [*s].
+
+    `value_lost`, `slope_lost` [*s]: the part of the moments that the series neglects.
+    """
 
     value: Float[Array, "k *s"]
     slope: Float[Array, "k *s"]
     value_moment: Float[Array, "*s"]
     slope_moment: Float[Array, "*s"]
+    value_lost: Float[Array, "*s"]
+    slope_lost: Float[Array, "*s"]
+
+    @property
+    def value_kept(self) -> Float[Array, "*s"]:
+        """E[phi^2] without the part that the series neglects."""
+        return jnp.sum(self.value**2, axis=0)
 
     def is_complete(self, tolerance: float) -> Bool[Array, ""]:
-        """Whether every row's neglected coefficients carry less than `tolerance` of its second moment.
+        """Whether every row's neglected part is less than `tolerance` of its second moment.
 
-        Parseval: E[phi^2] - sum_k h_k^2 is the neglected part, and by Cauchy-Schwarz it bounds the
-        error of the series at any correlation, relative to sqrt(E[phi(u)^2] E[phi(v)^2]).
+        By Cauchy-Schwarz it bounds the error of the series at any correlation, relative to
+        sqrt(E[phi(u)^2] E[phi(v)^2]).
         """
-        lost_value = self.value_moment - jnp.sum(self.value**2, axis=0)
-        lost_slope = self.slope_moment - jnp.sum(self.slope**2, axis=0)
-        value_is_fine = jnp.all(lost_value <= tolerance * self.value_moment)
-        return value_is_fine & jnp.all(lost_slope <= tolerance * self.slope_moment)
+        value_is_fine = jnp.all(self.value_lost <= tolerance * self.value_moment)
+        return value_is_fine & jnp.all(self.slope_lost <= tolerance * self.slope_moment)
 
 
 def value_and_slope(
@@ -64,25 +73,25 @@ def second_moment(
 def expand(phi: Callable[[Array], Array], q: Float[Array, "*s"], degrees: int) -> Expansion:
     """Hermite coefficients of phi(sqrt(q) z) and phi'(sqrt(q) z), degrees 0 to degrees - 1, for each q."""
     rows = jax.lax.map(functools.partial(_project, phi, degrees), q.ravel(), batch_size=ROWS)
-    return Expansion(
-        jnp.moveaxis(rows.value.reshape(*q.shape, degrees), -1, 0),
-        jnp.moveaxis(rows.slope.reshape(*q.shape, degrees), -1, 0),
-        rows.value_moment.reshape(q.shape),
-        rows.slope_moment.reshape(q.shape),
-    )
+    coefficients = [jnp.moveaxis(h.reshape(*q.shape, degrees), -1, 0) for h in rows[:2]]
+    return Expansion(*coefficients, *(moment.reshape(q.shape) for moment in rows[2:]))
 
 
 def _project(phi: Callable[[Array], Array], degrees: int, q: Float[Array, ""]) -> Expansion:
-    """Expansion at one variance."""
-    nodes, weights = (jnp.asarray(x, q.dtype) for x in normal_rule())
-    basis = jnp.asarray(hermite_basis(degrees), q.dtype)
-    value, slope = value_and_slope(phi, root(q) * nodes)
-    return Expansion(
-        jnp.matmul(value, basis, precision="highest"),
-        jnp.matmul(slope, basis, precision="highest"),
-        jnp.sum(weights * value**2),
-        jnp.sum(weights * slope**2),
-    )
+    """Expansion at one variance.
+
+    What is neglected is the square of a rest, not the difference of two squares, which would be their rounding.
+    """
+    nodes, weights = normal_rule()
+    constants = (np.sqrt(weights), hermite_basis(degrees), hermite_beyond(degrees))
+    root_weights, basis, beyond = (jnp.asarray(x, q.dtype) for x in constants)
+    functions = [f * root_weights for f in value_and_slope(phi, root(q) * jnp.asarray(nodes, q.dtype))]
+    product = functools.partial(jnp.matmul, precision="highest")
+    coefficients = [product(f, basis) for f in functions]
+    rests = [f - product(basis, h) for f, h in zip(functions, coefficients, strict=True)]
+    moments = [jnp.sum(f**2) for f in functions]
+    lost = [jnp.sum(r**2) + jnp.sum(product(beyond, h) ** 2) for r, h in zip(rests, coefficients, strict=True)]
+    return Expansion(*coefficients, *moments, *lost)
 
 
 def mehler(first: Expansion, second: Expansion, pair: Pair) -> Dual:

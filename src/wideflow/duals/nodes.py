@@ -39,15 +39,28 @@ def normal_rule() -> tuple[Nodes, Nodes]:
 
 @functools.cache
 def hermite_basis(count: int) -> Float[np.ndarray, "m k"]:
-    """Matrix that maps the values f(nodes) to the coefficients E[f(z) he_k(z)], k < count.
+    """Matrix of sqrt(weights) he_k(nodes), k < count.
 
-    he_k are the probabilists' Hermite polynomials, orthonormal under the standard normal law.
+    Its transpose maps sqrt(weights) f(nodes) to the coefficients E[f(z) he_k(z)], and it maps these back. he_k are the
+    probabilists' Hermite polynomials, orthonormal under the standard normal law.
     """
     nodes, weights = normal_rule()
     rows = [np.ones_like(nodes), nodes]
     for k in range(1, count - 1):
         rows.append((nodes * rows[k] - np.sqrt(k) * rows[k - 1]) / np.sqrt(k + 1))
-    return np.stack(rows[:count], axis=1) * weights[:, None]
+    return np.stack(rows[:count], axis=1) * np.sqrt(weights)[:, None]
+
+
+@functools.cache
+def hermite_beyond(count: int) -> Float[np.ndarray, "r k"]:
+    """What the polynomials of `hermite_basis` have beyond the nodes: with these rows added its columns are orthonormal.
+
+    From degree 49 on they reach beyond |z| = LIMIT, where functions weigh nothing.
+    """
+    basis = hermite_basis(count)
+    eigenvalues, vectors = np.linalg.eigh(np.eye(count) - basis.T @ basis)
+    beyond = eigenvalues > 1e-14
+    return np.sqrt(eigenvalues[beyond])[:, None] * vectors.T[beyond]
 
 
 @functools.cache

@@ -37,18 +37,30 @@ def quadrature(phi: Callable[[Array], Array], pair: Pair) -> Dual:
     phi' is the derivative almost everywhere: a jump adds nothing to kdot, as in `step`. Reverse-mode
     gradients hold one array of the result's size per term or ray.
     """
+    return quadrature_with_variances(phi, pair)[0]
+
+
+def quadrature_with_variances(phi: Callable[[Array], Array], pair: Pair) -> tuple[Dual, Array, Array]:
+    """`quadrature`, and beside it E[phi(u)^2] and E[phi(v)^2] in the shapes of `q11` and `q22`.
+
+    They are those of the same series, so that what it neglects does not part equal inputs.
+    """
     return _series_or_polar(phi, pair, DEGREES)
 
 
-def _series_or_polar(phi: Callable[[Array], Array], pair: Pair, degrees: tuple[int, ...]) -> Dual:
+def _series_or_polar(phi: Callable[[Array], Array], pair: Pair, degrees: tuple[int, ...]) -> tuple[Dual, Array, Array]:
     """The shortest sufficient series of the given lengths, or else polar coordinates."""
     is_double = pair.delta.dtype == np.float64
-    if not degrees:
-        return polar(phi, pair, NODES_FLOAT64 if is_double else NODES_FLOAT32)
     first, second = (expand(phi, q, degrees[0]) for q in (pair.q11, pair.q22))
     tolerance = TOLERANCE_FLOAT64 if is_double else TOLERANCE_FLOAT32
-    return jax.lax.cond(
-        first.is_complete(tolerance) & second.is_complete(tolerance),
-        lambda: mehler(first, second, pair),
-        lambda: _series_or_polar(phi, pair, degrees[1:]),
-    )
+
+    def by_series() -> tuple[Dual, Array, Array]:
+        return mehler(first, second, pair), first.value_kept, second.value_kept
+
+    def otherwise() -> tuple[Dual, Array, Array]:
+        if degrees[1:]:
+            return _series_or_polar(phi, pair, degrees[1:])
+        dual = polar(phi, pair, NODES_FLOAT64 if is_double else NODES_FLOAT32)
+        return dual, first.value_moment, second.value_moment
+
+    return jax.lax.cond(first.is_complete(tolerance) & second.is_complete(tolerance), by_series, otherwise)

@@ -8,6 +8,7 @@ from jax import Array
 from jaxtyping import Float, PRNGKeyArray
 
 from ..duals import Dual, Pair, quadrature
+from ..duals.quadrature import quadrature_with_variances
 from .cov import Cov
 from .demand import Demand
 from .layer import Layer, Shape
@@ -67,10 +68,11 @@ class Activation(Layer):
 @jax.jit  # one layer is one compilation: many layers in one would take XLA minutes, and equal layers share it
 def _transformed(layer: Activation, k: Cov) -> Cov:
     pair = k.pair()
-    cross = layer.moments(pair)
-    axis = -1 if k.on_planes else 0
-    own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2], axis))).k  # n1 + n2 along `axis`
-    q1, q2 = jnp.split(own, [k.q1.shape[axis]], axis)
+    if layer.by_quadrature and k.q1.ndim - 1 == k.pixels:  # one variance a pixel, as the expansions of `pair` know
+        cross, q1, q2 = quadrature_with_variances(layer.phi, pair)
+        q1, q2 = q1.reshape(k.q1.shape), q2.reshape(k.q2.shape)
+    else:
+        cross, (q1, q2) = layer.moments(pair), _own_moments(layer, k)
     new = k.replace(
         q1=q1,
         q2=q2,
@@ -83,6 +85,13 @@ def _transformed(layer: Activation, k: Cov) -> Cov:
     if cross.delta is not None or k.delta is None:
         return new
     return new.replace(delta=_delta_by_subtraction(pair, new.pair()))
+
+
+def _own_moments(layer: Activation, k: Cov) -> list[Array]:
+    """What becomes of `q1` and `q2`."""
+    axis = -1 if k.on_planes else 0
+    own = layer.moments(k.own_pair(jnp.concatenate([k.q1, k.q2], axis))).k  # n1 + n2 along `axis`
+    return jnp.split(own, [k.q1.shape[axis]], axis)
 
 
 def _delta_by_subtraction(before: Pair, after: Pair) -> Array:
