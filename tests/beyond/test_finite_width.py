@@ -90,6 +90,7 @@ def test_sampled_sizes_have_the_errors_of_many_repetitions():
         assert found[:, 1].mean() == pytest.approx(found[:, 0].std(), rel=0.1)
 
 
+@pytest.mark.slow
 def test_convolutional_networks_with_skips_are_measured():
     net = nn.Serial(
         nn.Conv(8, (3, 3)),

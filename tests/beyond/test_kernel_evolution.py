@@ -76,6 +76,7 @@ def test_numbers_follow_from_kernels_and_outputs():
     assert "alignment" in str(seen)
 
 
+@pytest.mark.slow
 def test_kernel_stays_with_the_width_in_the_kernel_regime_and_moves_in_the_mean_field():
     widths, distances = [64, 128, 256, 512], {0.5: [], 1.0: []}
     for exponent, rows in distances.items():

@@ -94,6 +94,7 @@ def readout(params, x):
     return jnp.tanh(x @ jnp.asarray(np.linspace(-2, 2, 32).reshape(2, 16), x.dtype)) @ params["out"] / 4
 
 
+@pytest.mark.slow
 def test_several_classes_with_a_rate_for_every_step_equal_the_kernel_in_float32():
     params, labels = {"out": start(outputs=3)["out"]}, np.array([0, 2, 1, 1, 0, 2, 2, 1, 0, 1, 1])
     members = members_of(readout, params, kernel=EmpiricalKernel(readout, params))
@@ -165,6 +166,7 @@ def test_taylor_polynomials_start_at_the_linearization_and_close_in_on_the_netwo
     assert paths.first_deviation("network", "linear", 1e9) is None
 
 
+@pytest.mark.slow
 def test_snapshots_are_the_ntk_at_the_parameters_of_their_steps_and_factors_enter_both():
     params, factors, sets = start(), {"in": 0.5, "out": 2.0}, data()
     kernel = EmpiricalKernel(network, params, rates=factors)

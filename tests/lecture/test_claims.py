@@ -19,6 +19,16 @@ LONG = {  # seconds: their lines run in the slow suite
     "standard-parameterization",
     "taylor-training",
     "feature-learning",
+    "attention-limit",
+    "kernel-frozen",
+    "collective-change",
+    "residual-linearization",
+    "kernel-deterministic",
+    "gaussian-process",
+    "critical-rate",
+    "first-correction",
+    "cross-entropy-linearization",
+    "learning-rate-range",
 }
 
 

@@ -18,6 +18,7 @@ def unheard(claim):
     return lambda share: None
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_process_finds():
     waiting = [(claim, Setting("quick", seed=3)) for claim in chosen_claims(CHEAP)]
     heard = []
