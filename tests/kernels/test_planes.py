@@ -50,6 +50,24 @@ def test_planes_give_the_kernels_of_every_pair(net, x64):
         np.testing.assert_allclose(value, right, rtol=1e-12)
 
 
+SIZES = {
+    "window larger than the image": ((nn.Conv(4, 5, 1.2, 0.1), nn.Relu()), (3, 2, 2), 2**18),
+    "sequences": ((nn.Conv(4, 4, 1.2), nn.Relu(), nn.Conv(4, 3, dilation=3), nn.Erf()), (7, 6), 1),
+    "three axes": ((nn.Conv(4, 3), nn.RMSNorm(over="all"), nn.Relu()), (3, 2, 4, 1), 1),
+}
+
+
+@pytest.mark.parametrize("name", [next(iter(SIZES)), *(pytest.param(n, marks=pytest.mark.slow) for n in [*SIZES][1:])])
+def test_planes_of_any_size_go_alone_or_together(name, x64):
+    layers, shape, at_once = SIZES[name]
+    x1, x2 = (jnp.asarray(np.random.default_rng(n).standard_normal((n, *shape))) for n in (3, 2))
+    net = nn.Serial(*layers, nn.GlobalAvgPool(), nn.Dense(1))
+    parts = pooled(net)
+    assert parts is not None
+    for value, right in zip(parts.kernels(x1, x2, at_once), _kernels(net, x1, x2), strict=True):
+        np.testing.assert_allclose(value, right, rtol=1e-12)
+
+
 @pytest.mark.slow
 def test_many_images_take_planes_in_tiles_and_few_do_not():
     x = np.random.default_rng(3).standard_normal((12, 16, 16, 2)).astype(np.float32)

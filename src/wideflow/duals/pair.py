@@ -44,7 +44,7 @@ class Pair(eqx.Module):
 
     @property
     def scale(self) -> Float[Array, "..."]:
-        """Geometric mean of the variances: sqrt(q11 q22). Its gradient at a zero variance is 0, but for q11 itself."""
+        """Geometric mean of the variances: sqrt(q11 q22). Its gradient at a zero variance is 0; of one array, 1."""
         return self.q11 if self.q11 is self.q22 else root(self.q11) * root(self.q22)
 
     @property
